@@ -1,0 +1,3 @@
+"""
+What ingress, dispatcher and forwarder share: settings, errors, log, the queue and the Avito client.
+"""
