@@ -1,0 +1,287 @@
+"""
+The gate: one limit for everything that calls a destination, over all processes (design section 4).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Literal, Self
+
+from common.errors import NoPermit
+from common.queue import scripts
+from common.queue.connection import Connections, mapped
+from common.queue.keys import AccountKeys
+from common.queue.scripts import Argument
+
+MARGIN_S: Final = 2.0
+_STALE_S: Final = 1.0
+_POLL_S: Final = 0.25
+
+How = Literal["open", "unused", "used", "aborted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """
+    What a gate lets through: `requests` in each `window_s` (None = no rate), `connections` open at once.
+
+    `timeout_s` bounds one request; `reserve` tokens are left to interactive ones.
+    """
+
+    requests: int | None
+    window_s: float
+    connections: int
+    timeout_s: float
+    reserve: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """
+    The gate as it is now; `limit` None means no rate.
+    """
+
+    tokens_out: int
+    limit: int | None
+    slots_open: int
+    max_connections: int
+    paused_ms: int
+    reason: str
+
+
+class Gate:
+    """
+    The gate before `avito` or `n8n` of one account.
+
+    It keeps the gate's clock going by this process's monotonic clock (R41), so make one a process and destination.
+    """
+
+    def __init__(
+        self, connections: Connections, keys: AccountKeys, destination: Literal["avito", "n8n"], limits: Limits
+    ) -> None:
+        self.keys = keys.gate(destination)
+        self.limits = limits
+        self._connections = connections
+        self._anchor_ms = 0.0
+        self._anchored_s = 0.0
+        self._wall_ms = 0
+        self._wall_s = 0.0
+        self._rate: list[Argument] = [
+            "" if limits.requests is None else limits.requests,
+            round(limits.window_s * 1000),
+            limits.connections,
+        ]
+        self._hold_ms = round((limits.timeout_s + MARGIN_S) * 1000)
+        self._margin_ms = round(MARGIN_S * 1000)
+
+    def clock(self) -> list[Argument]:
+        """
+        Return the last ARGV of the gate's part in a script: anchor, elapsed, and whether the gate was seen before.
+        """
+        elapsed_ms = (time.monotonic() - self._anchored_s) * 1000 if self._anchor_ms else 0
+        return [f"{self._anchor_ms:.0f}", f"{elapsed_ms:.3f}", "1" if self._anchor_ms else "0"]
+
+    def told(self, gate_ms: str, wall_ms: int) -> None:
+        """
+        Note the times a script replied with; the anchor moves only when another process was ahead.
+        """
+        now_s = time.monotonic()
+        told_ms = float(gate_ms)
+        if not self._anchor_ms or told_ms > self._anchor_ms + (now_s - self._anchored_s) * 1000:
+            self._anchor_ms, self._anchored_s = told_ms, now_s
+        self._wall_ms, self._wall_s = wall_ms, now_s
+
+    def redis_ms(self) -> int:
+        """
+        Return Redis' time now, as far as this process knows; 0 before the first reply.
+        """
+        return self._wall_ms + round((time.monotonic() - self._wall_s) * 1000) if self._wall_ms else 0
+
+    @property
+    def take_arguments(self) -> list[Argument]:
+        """
+        Return the gate's ARGV of `take`.
+        """
+        return [*self._rate, self._hold_ms, self.limits.reserve, *self.clock()]
+
+    @property
+    def settle_arguments(self) -> list[Argument]:
+        """
+        Return the gate's ARGV of `settle`.
+        """
+        return [*self._rate, self._margin_ms, *self.clock()]
+
+    def _arguments(self) -> list[Argument]:
+        return [*self._rate, self._hold_ms, self._margin_ms, *self.clock()]
+
+    async def acquire(self, *, wait_s: float) -> Permit:
+        """
+        Wait at most `wait_s` for a slot and a token, for a caller that has no queue entry.
+
+        Raises:
+
+            NoPermit: with the seconds until it is worth asking again.
+
+        """
+        permit = Permit(self, permit="", token="", taken_ms=0, wait_s=wait_s)
+        await permit.token()
+        permit.how = "open"
+        return permit
+
+    async def ask(self, permit: str, token: str, how: How, deadline_s: float) -> tuple[str, str, int]:
+        """
+        Run `acquire.lua` until it gives a token: permit, token and Redis' time.
+        """
+        while True:
+            why, ask_ms, gate_ms, wall_ms, permit, token, reason = await scripts.ACQUIRE(
+                self._connections.commands,
+                self.keys,
+                [*self._arguments(), f"rest-{secrets.token_hex(6)}", permit, token, how],
+            )
+            self.told(gate_ms, wall_ms)
+            if why == "ok":
+                return permit, token, wall_ms
+            left_s = deadline_s - time.monotonic()
+            need_s = ask_ms / 1000
+            if need_s > left_s and why != "slots":
+                raise NoPermit(need_s, reason or why)
+            if left_s <= 0:
+                raise NoPermit(min(need_s, 1.0), why)
+            # A slot or the end of a pause may come earlier than it must: ask again soon. A token comes when told.
+            await asyncio.sleep(need_s if why == "rate" else min(need_s, _POLL_S))
+
+    async def finish(self, permit: str, token: str, how: How, *, passed: bool) -> None:
+        """
+        Close a permit that no settlement closes.
+        """
+        gate_ms, wall_ms = await scripts.FINISH(
+            self._connections.commands,
+            self.keys,
+            [*self._arguments(), permit, token, "unused" if how == "open" else how, "1" if passed else "0"],
+        )
+        self.told(gate_ms, wall_ms)
+
+    async def pause(self, seconds: float | None, reason: str) -> float:
+        """
+        Stop all who use this gate, then let one request probe; return how many seconds it is now.
+
+        `seconds` None doubles from 1 s to 60 s with each pause in a row. A pause that runs is never shortened.
+        """
+        ms = "" if seconds is None else round(seconds * 1000)
+        paused_ms, gate_ms, wall_ms = await scripts.PAUSE(
+            self._connections.commands, self.keys, [*self._arguments(), ms, reason]
+        )
+        self.told(gate_ms, wall_ms)
+        return float(paused_ms) / 1000
+
+    async def usage(self) -> Usage:
+        """
+        Look at the gate without changing it.
+        """
+        state, tokens, slots = self.keys
+        with mapped():
+            pipe = self._connections.commands.pipeline(transaction=False)
+            pipe.hmget(state, "now", "at", "paused_until", "reason", "probe")
+            pipe.time()
+            fields, redis_time = (await pipe.execute())[0:2]
+            wall_ms = redis_time[0] * 1000 + redis_time[1] // 1000
+            now_ms = float(fields[0]) + max(0, wall_ms - int(fields[1])) if fields[0] else wall_ms
+            pipe = self._connections.commands.pipeline(transaction=False)
+            pipe.zcount(tokens, f"({now_ms}", "+inf")
+            pipe.zcount(slots, f"({now_ms}", "+inf")
+            tokens_out, slots_open = await pipe.execute()
+        paused_ms = max(0, round(float(fields[2] or 0) - now_ms))
+        return Usage(
+            tokens_out=tokens_out,
+            limit=self.limits.requests,
+            slots_open=slots_open,
+            max_connections=self.limits.connections,
+            paused_ms=paused_ms,
+            reason=fields[3] or "" if paused_ms or fields[4] is not None else "",
+        )
+
+
+class Permit:
+    """
+    One slot, and the tokens of the requests made in it one after the other.
+
+    Call `token` right before every HTTP attempt and `ended` after it: from then on the token counts as spent, whatever
+    happens. The token that came with the permit returns at once if it was never asked for. A handler's permit is
+    closed by the settlement of its entry; one that `Gate.acquire` gave, by `release` (or `async with`).
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        *,
+        permit: str,
+        token: str,
+        taken_ms: int,
+        wait_s: float,
+        alive: Callable[[], Awaitable[bool]] | None = None,
+    ) -> None:
+        self.name = permit
+        self.taken_ms = taken_ms
+        self.current = token
+        self.how: How = "open"
+        self.passed = False
+        self._gate = gate
+        self._wait_s = wait_s
+        self._alive = alive
+        self._dated_s = time.monotonic()
+
+    async def token(self) -> None:
+        """
+        Make sure that the next request counts: its token is there, and the worker's lease is.
+
+        Raises:
+
+            NoPermit: when no token came in the time that this caller may wait.
+
+        """
+        if self._alive is not None and not await self._alive():
+            raise NoPermit(1.0, "lease_lost")
+        if self.current and self.how == "open" and time.monotonic() - self._dated_s < _STALE_S:
+            self.how = "used"
+            return
+        deadline_s = time.monotonic() + self._wait_s
+        self.name, self.current, wall_ms = await self._gate.ask(self.name, self.current, self.how, deadline_s)
+        self.taken_ms = self.taken_ms or wall_ms
+        self.how = "used"
+
+    def ended(self, *, aborted: bool = False, passed: bool = True) -> None:
+        """
+        Say that the attempt is over.
+
+        `aborted`: by our own timeout, so that it may still arrive. `passed`: the other side answered in a way that
+        ends a pause's probe.
+        """
+        self.how = "aborted" if aborted else "used"
+        self.passed = passed and not aborted
+
+    def redis_ms(self) -> int:
+        """
+        Return Redis' time now.
+        """
+        return self._gate.redis_ms()
+
+    async def release(self) -> None:
+        """
+        Give the slot back and date the token.
+        """
+        if self.name:
+            name, self.name = self.name, ""
+            await self._gate.finish(name, self.current, self.how, passed=self.passed)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.release()

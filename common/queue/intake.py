@@ -1,0 +1,268 @@
+"""
+The intake: accepts commands and events into their streams, once (design section 3, accept).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from common.queue import scripts
+from common.queue.commit import GroupCommit
+from common.queue.connection import Connections
+from common.queue.keys import AccountKeys, StreamKeys
+from common.queue.receipts import KEPT_S
+from common.queue.scripts import Argument
+from common.queue.settlement import RECORD_LIFE_S
+from common.settings import Settings
+
+IDEMPOTENCY_LIFE_S: Final = 72 * 3600
+
+Priority = Literal["interactive", "bulk"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCommand:
+    """
+    A command to accept. `fingerprint` marks the request's body: the same key with another one is a conflict.
+
+    `lane` is what is kept in order; the chat when None.
+    """
+
+    id: str
+    kind: str
+    chat_id: str
+    body: Mapping[str, object]
+    priority: Priority = "interactive"
+    not_before_ms: int | None = None
+    expires_at_ms: int | None = None
+    callback_url: str | None = None
+    lane: str | None = None
+    idempotency_key: str | None = None
+    fingerprint: str = "-"
+    batch_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEvent:
+    """
+    An inbound event to accept; `body` is the webhook's JSON as it came.
+
+    `own` marks an echo of our own message: a receipt, found again by the `fingerprint` of its content.
+    """
+
+    id: str
+    chat_id: str
+    body: str
+    kind: str = "message"
+    own: bool = False
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """
+    Stored now; `ahead` entries of its stream wait before it.
+    """
+
+    command_id: str
+    entry_id: str
+    ahead: int
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """
+    Known already: the id and entry of the first.
+    """
+
+    command_id: str
+    entry_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """
+    The idempotency key was used with another body.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """
+    The command would wait longer than `MAX_QUEUE_WAIT`.
+    """
+
+    retry_after_s: float
+
+
+CommandReply = Accepted | Duplicate | Conflict | Full
+
+
+class Intake:
+    """
+    Accepts through one group commit; what is not certain to be stored raises (R2).
+    """
+
+    def __init__(self, connections: Connections, settings: Settings) -> None:
+        self._commit = GroupCommit(connections.commands)
+        self._prefix = settings.key_prefix
+        self._pace_s = settings.rate_limit_window / settings.rate_limit_requests
+        self._longest = max(1, int(settings.max_queue_wait / self._pace_s))
+
+    async def command(self, user_id: str, command: NewCommand) -> CommandReply:
+        """
+        Store one command, unless its idempotency key is known or the queue too long.
+
+        Raises:
+
+            Outage: Redis is away or refuses; the command may be stored after `RedisAway`, and repeating it with its
+                idempotency key is safe.
+
+        """
+        keys = AccountKeys(self._prefix, user_id)
+        stream = keys.bulk if command.priority == "bulk" else keys.commands
+        entry, record = _command_fields(command, stream)
+        args: list[Argument] = [
+            "1" if command.idempotency_key else "0",
+            command.id,
+            command.fingerprint,
+            # A send for a given time waits by request.
+            0 if command.not_before_ms else self._longest,
+            IDEMPOTENCY_LIFE_S * 1000,
+            len(entry) * 2,
+            *_flat(entry),
+            *_flat(record),
+        ]
+        names = stream.indexes
+        reply = await self._commit(
+            scripts.ACCEPT_COMMAND,
+            [names[0], names[4], keys.command(command.id), keys.idempotency(command.idempotency_key or "-")],
+            args,
+        )
+        return self._command_reply(command, reply)
+
+    async def commands(self, user_id: str, commands: Sequence[NewCommand]) -> list[CommandReply]:
+        """
+        Store many commands in their order, in shared round trips.
+
+        Raises `Outage` when one could not be stored; those before it may be. Repeated with their keys they complete.
+        """
+        replies = await asyncio.gather(
+            *(self.command(user_id, command) for command in commands), return_exceptions=True
+        )
+        accepted: list[CommandReply] = []
+        for reply in replies:
+            if isinstance(reply, BaseException):
+                raise reply
+            accepted.append(reply)
+        return accepted
+
+    async def event(self, user_id: str, event: NewEvent) -> Accepted | Duplicate:
+        """
+        Store one inbound event, unless its message id is known.
+
+        Raises:
+
+            Outage: Redis is away or refuses; Avito repeats, and the dedupe absorbs a copy.
+
+        """
+        keys = AccountKeys(self._prefix, user_id)
+        received_ms = _now_ms()
+        entry = {
+            "id": event.id,
+            "kind": event.kind,
+            "chat_id": event.chat_id,
+            "body": event.body,
+            "received_at": str(received_ms),
+        }
+        record = {
+            "id": event.id,
+            "kind": event.kind,
+            "chat_id": event.chat_id,
+            "status": "accepted",
+            "received_at": str(received_ms),
+            "direction": "out" if event.own else "in",
+        }
+        reply = await self._commit(
+            scripts.ACCEPT_EVENT,
+            [keys.events.stream, keys.event(event.id), keys.sent(event.chat_id)],
+            [
+                "1" if event.own else "0",
+                event.id,
+                RECORD_LIFE_S * 1000,
+                KEPT_S * 1000,
+                event.fingerprint,
+                len(entry) * 2,
+                *_flat(entry),
+                *_flat(record),
+            ],
+        )
+        if reply[0] == "duplicate":
+            return Duplicate(event.id, reply[2])
+        return Accepted(event.id, reply[1], 0)
+
+    async def stop(self) -> None:
+        """
+        Wait until everything handed in has its reply.
+        """
+        await self._commit.stop()
+
+    def _command_reply(self, command: NewCommand, reply: list[Any]) -> CommandReply:
+        match reply:
+            case ["accepted", entry_id, ahead]:
+                return Accepted(command.id, entry_id, ahead)
+            case ["duplicate", command_id, entry_id]:
+                return Duplicate(command_id, entry_id)
+            case ["full", ahead]:
+                # As long as it takes until the queue is one tenth shorter.
+                return Full(max(1.0, (ahead - self._longest * 0.9) * self._pace_s))
+            case _:
+                return Conflict()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _flat(fields: Mapping[str, str]) -> list[str]:
+    return [part for pair in fields.items() for part in pair]
+
+
+def _command_fields(command: NewCommand, stream: StreamKeys) -> tuple[dict[str, str], dict[str, str]]:
+    """
+    Return a command's stream entry and the first fields of its status record.
+    """
+    accepted_at = str(_now_ms())
+    optional = {
+        "not_before": command.not_before_ms,
+        "expires_at": command.expires_at_ms,
+        "callback_url": command.callback_url,
+        "lane": command.lane,
+    }
+    given = {name: str(value) for name, value in optional.items() if value is not None}
+    entry = {
+        "id": command.id,
+        "kind": command.kind,
+        "chat_id": command.chat_id,
+        "body": json.dumps(command.body, ensure_ascii=False),
+        "accepted_at": accepted_at,
+        **given,
+    }
+    record = {
+        "id": command.id,
+        "kind": command.kind,
+        "chat_id": command.chat_id,
+        "priority": command.priority,
+        "stream": stream.stream,
+        "status": "queued",
+        "accepted_at": accepted_at,
+        **given,
+    }
+    if command.batch_id is not None:
+        record["batch_id"] = command.batch_id
+    return entry, record

@@ -1,0 +1,129 @@
+"""
+The names of everything in Redis (design section 3).
+
+Every key of an account carries the account's hash tag, so a script touches one cluster slot (R47).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+RETRY: Final = "~retry"
+LANE: Final = "~lane"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamKeys:
+    """
+    One work stream and its indexes; `indexes` is their order in every script.
+    """
+
+    stream: str
+
+    @property
+    def indexes(self) -> tuple[str, str, str, str, str, str]:
+        """
+        Return stream, lanes, waiting, ready, retry, tries.
+        """
+        name = self.stream
+        return (name, f"{name}:lanes", f"{name}:waiting", f"{name}:ready", f"{name}:retry", f"{name}:tries")
+
+    @property
+    def dead(self) -> str:
+        """
+        Return the stream of dead letters; both command streams share one, as do all of `events`.
+        """
+        return f"{self.stream.removesuffix(':bulk')}:dead"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountKeys:
+    """
+    The keys of one account.
+    """
+
+    prefix: str
+    user_id: str
+
+    def _key(self, *parts: str) -> str:
+        return ":".join((f"{self.prefix}:{{{self.user_id}}}", *parts))
+
+    @property
+    def commands(self) -> StreamKeys:
+        """
+        Interactive commands.
+        """
+        return StreamKeys(self._key("commands"))
+
+    @property
+    def bulk(self) -> StreamKeys:
+        """
+        Bulk commands.
+        """
+        return StreamKeys(self._key("commands", "bulk"))
+
+    @property
+    def events(self) -> StreamKeys:
+        """
+        Inbound events and the outcomes for `callback_url`.
+        """
+        return StreamKeys(self._key("events"))
+
+    def gate(self, destination: str) -> tuple[str, str, str]:
+        """
+        Return hash, tokens and slots of the gate before `avito` or `n8n`.
+        """
+        base = self._key("gate", destination)
+        return (base, f"{base}:tokens", f"{base}:slots")
+
+    @property
+    def done(self) -> str:
+        """
+        The channel on which the end of a command is published: its id.
+        """
+        return self._key("done")
+
+    @property
+    def token(self) -> str:
+        """
+        The Avito access token; beside it `:lock`, held while one process refreshes it.
+        """
+        return self._key("token")
+
+    def command(self, command_id: str) -> str:
+        """
+        A command's status record.
+        """
+        return self._key("command", command_id)
+
+    def idempotency(self, key: str) -> str:
+        """
+        What was accepted under an Idempotency-Key.
+        """
+        return self._key("idempotency", key)
+
+    def event(self, message_id: str) -> str:
+        """
+        An event's record: dedupe and timeline; for our own messages also whose result they are.
+        """
+        return self._key("event", message_id)
+
+    def sent(self, chat_id: str) -> str:
+        """
+        Ids of our own messages seen in a chat, by time.
+        """
+        return self._key("sent", chat_id)
+
+    def chat(self, chat_id: str) -> str:
+        """
+        A cached chat.
+        """
+        return self._key("chat", chat_id)
+
+
+def workers(prefix: str) -> str:
+    """
+    Return the zset of living workers: one for all accounts.
+    """
+    return f"{prefix}:workers"

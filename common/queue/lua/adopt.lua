@@ -1,0 +1,66 @@
+-- Put back what dead workers left behind, and what the caller holds without knowing it.
+--
+-- KEYS         per stream: stream, lanes, waiting, ready, retry, tries
+-- ARGV         number of streams, group, caller, life of a name ms, idle ms after which an empty consumer goes, most
+--              entries, number of living names, names.., the caller's own entries (stream number, colon, id)..
+-- Reply        {entries adopted, consumers deleted}
+-- Safe at OOM: passes (XCLAIM comes first)
+-- Owner-checked: only consumers that are neither `~...` nor alive, and idle for a name's life: a worker born after the
+--              names were read is not dead (R29). A consumer is deleted only with nothing pending (R30)
+-- include: lanes
+
+local streams, caller, life, gone = tonumber(ARGV[1]), ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+group = ARGV[2]
+local most, names = tonumber(ARGV[6]), tonumber(ARGV[7])
+local alive, mine = {}, {}
+for n = 8, 7 + names do
+  alive[ARGV[n]] = true
+end
+for n = 8 + names, #ARGV do
+  mine[ARGV[n]] = true
+end
+local time = redis.call('TIME')
+local wall = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local adopted, deleted = 0, 0
+
+local function adopt(i, id, idle)
+  if not move(i, id, '~retry') then
+    return
+  end
+  redis.call('ZADD', key(i, RETRY), wall, id)
+  local known = redis.call('HGET', key(i, TRIES), id)
+  local ok, tries = pcall(cjson.decode, known or '{}')
+  tries = ok and type(tries) == 'table' and tries or {}
+  tries.crashes = (tonumber(tries.crashes) or 0) + 1
+  tries.outcome_unknown = true
+  tries.unknown_since_ms = tonumber(tries.unknown_since_ms) or wall - idle
+  redis.call('HSET', key(i, TRIES), id, cjson.encode(tries))
+  adopted = adopted + 1
+end
+
+for i = 1, streams do
+  for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', key(i, STREAM), group)) do
+    local consumer = {}
+    for f = 1, #info, 2 do
+      consumer[info[f]] = info[f + 1]
+    end
+    local name = consumer.name
+    if string.sub(name, 1, 1) ~= '~' and consumer.pending > 0 and adopted < most then
+      if name == caller then
+        for _, row in ipairs(redis.call('XPENDING', key(i, STREAM), group, '-', '+', 1000, name)) do
+          if not mine[i .. ':' .. row[1]] then
+            adopt(i, row[1], row[3])
+          end
+        end
+      elseif not alive[name] and consumer.idle >= life then
+        for _, row in ipairs(redis.call('XPENDING', key(i, STREAM), group, '-', '+', most - adopted, name)) do
+          adopt(i, row[1], row[3])
+        end
+      end
+    elseif string.sub(name, 1, 1) ~= '~' and consumer.pending == 0 and not alive[name] and consumer.idle >= gone then
+      redis.call('XGROUP', 'DELCONSUMER', key(i, STREAM), group, name)
+      deleted = deleted + 1
+    end
+  end
+end
+return { adopted, deleted }

@@ -1,0 +1,73 @@
+-- Mend the indexes from the pending list, a bounded part at a time (R19).
+--
+-- KEYS         per stream: stream, lanes, waiting, ready, retry, tries
+-- ARGV         number of streams, group, stream number, cursor of the lanes, cursor of `~retry`, cursor of `~lane`, count
+-- Reply        {next cursor of the lanes, of `~retry`, of `~lane` ('-' = from the start again), mended}
+-- Safe at OOM: refused where its first write adds to an index; the next pass does it
+-- Owner-checked: it follows the pending list and changes no owner but from `~retry` or `~lane` to the same
+-- include: lanes
+
+local streams, i, count = tonumber(ARGV[1]), tonumber(ARGV[3]), ARGV[7]
+group = ARGV[2]
+local mended = 0
+
+-- A head that is no longer pending passes the turn on; one whose turn it is must be in `ready`.
+local scan = redis.call('HSCAN', key(i, LANES), ARGV[4], 'COUNT', count)
+for f = 1, #scan[2], 2 do
+  local lane, id = scan[2][f], scan[2][f + 1]
+  local who = owner(i, id)
+  if who and #redis.call('XRANGE', key(i, STREAM), id, id) == 0 then
+    redis.call('XACK', key(i, STREAM), group, id)
+    who = nil
+  end
+  if not who then
+    redis.call('HDEL', key(i, TRIES), id)
+    pass_turn(streams, i, lane)
+    mended = mended + 1
+  elseif who == '~lane' and not busy_elsewhere(streams, i, lane) and not redis.call('LPOS', key(i, READY), id) then
+    redis.call('RPUSH', key(i, READY), id)
+    mended = mended + 1
+  end
+end
+
+local function pending(consumer, cursor, each)
+  local rows = redis.call('XPENDING', key(i, STREAM), group, cursor, '+', count, consumer)
+  for _, row in ipairs(rows) do
+    local fields = redis.call('XRANGE', key(i, STREAM), row[1], row[1])[1]
+    if fields then
+      each(row[1], fields[2])
+    else
+      -- A ghost: somebody deleted the entry underneath (R22).
+      redis.call('XACK', key(i, STREAM), group, row[1])
+      redis.call('HDEL', key(i, TRIES), row[1])
+      mended = mended + 1
+    end
+  end
+  return #rows == tonumber(count) and '(' .. rows[#rows][1] or '-'
+end
+
+local next_retry = pending('~retry', ARGV[5], function(id)
+  if not redis.call('ZSCORE', key(i, RETRY), id) then
+    redis.call('ZADD', key(i, RETRY), 0, id)
+    mended = mended + 1
+  end
+end)
+
+local next_lane = pending('~lane', ARGV[6], function(id, fields)
+  local lane = lane_of(fields)
+  local head = redis.call('HGET', key(i, LANES), lane)
+  if head == id then
+    return
+  end
+  local member = lane .. SEPARATOR .. pad(id)
+  if not redis.call('ZSCORE', key(i, WAITING), member) then
+    redis.call('ZADD', key(i, WAITING), 0, member)
+    mended = mended + 1
+  end
+  if not head then
+    pass_turn(streams, i, lane)
+    mended = mended + 1
+  end
+end)
+
+return { scan[1], next_retry, next_lane, mended }

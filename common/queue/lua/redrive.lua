@@ -1,0 +1,28 @@
+-- Put a dead letter back into its stream as a new entry.
+--
+-- KEYS         dead letters, stream, its tries, the status record
+-- ARGV         dead letter's id, its source stream, tries ('' = as if new), number of entry fields, entry fields..,
+--              record fields..
+-- Reply        the new entry id, or '' when there is no such dead letter of that stream
+-- Safe at OOM: refused as a whole (its first write is the XADD)
+-- Owner-checked: not needed, nobody works on dead letters
+
+local row = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
+local source
+for f = 1, row and #row[2] or 0, 2 do
+  if row[2][f] == 'source' then
+    source = row[2][f + 1]
+  end
+end
+if source ~= ARGV[2] then
+  return ''
+end
+local count = tonumber(ARGV[4])
+local entry_id = redis.call('XADD', KEYS[2], '*', unpack(ARGV, 5, 4 + count))
+redis.call('XDEL', KEYS[1], ARGV[1])
+if ARGV[3] ~= '' then
+  redis.call('HSET', KEYS[3], entry_id, ARGV[3])
+end
+redis.call('HSET', KEYS[4], 'entry_id', entry_id, unpack(ARGV, 5 + count))
+redis.call('HDEL', KEYS[4], 'finished_at', 'reason', 'detail')
+return entry_id

@@ -1,0 +1,142 @@
+-- The gate (design section 4). Shared part: expects `gate_at` (index in KEYS of hash, tokens, slots) and `limits`.
+--
+-- Its clock is Redis' time, carried on by the callers' monotonic clocks: a caller hands in the gate's time that it
+-- was told once and how many ms have passed for it since. So a server clock that steps does not give tokens back
+-- early, nor never (R41). The clock never runs backwards.
+
+local function wall_ms()
+  local t = redis.call('TIME')
+  return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+end
+
+local gate = {}
+
+function gate.open(gate_at, limits, anchor, elapsed, seen_born)
+  gate.hash, gate.tokens, gate.slots = KEYS[gate_at], KEYS[gate_at + 1], KEYS[gate_at + 2]
+  gate.limits = limits
+  gate.wall = wall_ms()
+  local state = redis.call('HMGET', gate.hash, 'now', 'at', 'born', 'paused_until', 'probe', 'line', 'permits', 'streak',
+    'reason')
+  local saved, at = tonumber(state[1]), tonumber(state[2])
+  if anchor > 0 then
+    gate.now = math.max(saved or 0, anchor + elapsed)
+  elseif saved then
+    gate.now = saved + math.max(0, gate.wall - at)
+  else
+    gate.now = gate.wall
+  end
+  gate.paused_until = tonumber(state[4]) or 0
+  gate.probe = state[5]
+  gate.line = tonumber(state[6]) or 0
+  gate.permits = tonumber(state[7]) or 0
+  gate.streak = tonumber(state[8]) or 0
+  gate.reason = state[9] or ''
+  -- The first write: not refused at OOM, and all that follow pass then (R15).
+  redis.call('ZREMRANGEBYSCORE', gate.tokens, '-inf', gate.now)
+  redis.call('ZREMRANGEBYSCORE', gate.slots, '-inf', gate.now)
+  redis.call('HSET', gate.hash, 'now', gate.now, 'at', gate.wall)
+  if not state[3] then
+    redis.call('HSET', gate.hash, 'born', gate.wall)
+    if seen_born and limits.requests then
+      -- The state was lost while this caller knew it: nobody knows how many tokens are out (R43).
+      gate.paused_until = gate.now + limits.window
+      gate.reason = 'state_lost'
+      redis.call('HSET', gate.hash, 'paused_until', gate.paused_until, 'reason', gate.reason)
+    end
+  end
+  gate.free_slots = limits.connections - redis.call('ZCARD', gate.slots)
+  gate.free_tokens = limits.requests and limits.requests - redis.call('ZCARD', gate.tokens) or math.huge
+  gate.new_slots, gate.new_tokens = {}, {}
+  gate.pace = limits.requests and limits.window / limits.requests or 0
+end
+
+-- How many ms until the pause ends or its probe is back; nil when the gate is open or may be probed.
+function gate.paused_for()
+  if gate.paused_until > gate.now then
+    return gate.paused_until - gate.now
+  end
+  if gate.probe and gate.probe ~= '' then
+    local until_ms = redis.call('ZSCORE', gate.slots, gate.probe)
+    if until_ms then
+      return math.min(500, tonumber(until_ms) - gate.now)
+    end
+  end
+  return nil
+end
+
+-- Until the n-th token from now is back.
+function gate.token_back_in(n)
+  local row = redis.call('ZRANGE', gate.tokens, n - 1, n - 1, 'WITHSCORES')
+  return row[2] and math.max(1, math.ceil(tonumber(row[2]) - gate.now)) or gate.limits.window
+end
+
+function gate.slot_back_in()
+  local row = redis.call('ZRANGE', gate.slots, 0, 0, 'WITHSCORES')
+  return row[2] and math.max(1, math.ceil(tonumber(row[2]) - gate.now)) or gate.limits.hold
+end
+
+-- Each take of either class moves the pace line of bulk on; it may be late by one pace and catch up.
+function gate.move_line()
+  gate.line = math.max(gate.line, gate.now - gate.pace) + gate.pace
+end
+
+
+-- A new permit: a slot and the token of its first request.
+function gate.take(name)
+  gate.permits = gate.permits + 1
+  local permit = name .. '/' .. gate.permits
+  gate.new_slots[#gate.new_slots + 1] = gate.now + gate.limits.hold
+  gate.new_slots[#gate.new_slots + 1] = permit
+  gate.new_tokens[#gate.new_tokens + 1] = gate.now + gate.limits.hold + (gate.limits.window or 0)
+  gate.new_tokens[#gate.new_tokens + 1] = permit
+  gate.free_slots = gate.free_slots - 1
+  gate.free_tokens = gate.free_tokens - 1
+  gate.move_line()
+  if gate.probe then
+    gate.probe = permit
+  end
+  return permit
+end
+
+function gate.save()
+  if #gate.new_slots > 0 then
+    redis.call('ZADD', gate.slots, unpack(gate.new_slots))
+    if gate.limits.requests then
+      redis.call('ZADD', gate.tokens, unpack(gate.new_tokens))
+    end
+  end
+  redis.call('HSET', gate.hash, 'line', gate.line, 'permits', gate.permits, 'streak', gate.streak)
+  if gate.probe then
+    redis.call('HSET', gate.hash, 'probe', gate.probe)
+  end
+end
+
+-- The request is over: its token stops counting one window from now. An unused token comes back at once; after a
+-- timeout of ours the request may still arrive, so a margin is added.
+function gate.date_token(token, how)
+  if not gate.limits.requests then
+    return
+  end
+  if how == 'unused' then
+    redis.call('ZREM', gate.tokens, token)
+  else
+    local margin = how == 'aborted' and gate.limits.margin or 0
+    redis.call('ZADD', gate.tokens, 'XX', gate.now + gate.limits.window + margin, token)
+  end
+end
+
+-- Close permits: their slots are free.
+function gate.free(permits)
+  if #permits > 0 then
+    redis.call('ZREM', gate.slots, unpack(permits))
+  end
+end
+
+-- A permit's last request is over; an answer that shows the other side well ends the pause's probe.
+function gate.ended(permit, token, how, passed)
+  gate.date_token(token, how)
+  if passed and gate.probe == permit then
+    redis.call('HDEL', gate.hash, 'probe', 'pauses', 'reason', 'paused_until')
+    gate.probe = false
+  end
+end

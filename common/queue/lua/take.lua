@@ -1,0 +1,313 @@
+-- Give a worker the entries that may start now.
+--
+-- KEYS         per stream, in order of priority: stream, lanes, waiting, ready, retry, tries; then the gate: hash,
+--              tokens, slots
+-- ARGV         number of streams, group, worker, want, then the gate's: requests ('' = no rate), window ms, slots,
+--              hold ms, reserve, anchor ms, elapsed ms, '1' when the caller has seen the gate before
+-- Reply        {why, ask again in ms (-1: nothing is due), streams worth watching, gate ms, wall ms, entries held,
+--              {{stream number, id, fields, tries, verdict, permit}..}, {last generated id of each stream}, reason}
+--              why: full | more | empty | rate | slots | paused
+-- Safe at OOM: passes (its first write is a ZREMRANGEBYSCORE, R15)
+-- Owner-checked: indexes are followed only to entries that are pending where the index says (R19)
+-- include: gate, lanes
+
+local streams, group_name, worker, want = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
+group = group_name
+local limits = {
+  requests = tonumber(ARGV[5]),
+  window = tonumber(ARGV[6]),
+  connections = tonumber(ARGV[7]),
+  hold = tonumber(ARGV[8]),
+  reserve = tonumber(ARGV[9]),
+}
+gate.open(streams * 6 + 1, limits, tonumber(ARGV[10]), tonumber(ARGV[11]), ARGV[12] == '1')
+
+local given = {}
+local scans = 4 * want + 64
+local one = gate.probe and 1 or math.huge
+
+local function room()
+  return math.min(want - #given, gate.free_slots, gate.free_tokens, one)
+end
+
+-- What this script has decided for a stream and not yet written: one call for many entries (flush).
+local heads, new_heads, behind, waiting = {}, {}, {}, {}
+for i = 1, streams do
+  heads[i] = {}
+end
+
+local function head_of(i, lane)
+  local head = heads[i][lane]
+  if head == nil then
+    head = redis.call('HGET', key(i, LANES), lane)
+    heads[i][lane] = head
+  end
+  return head
+end
+
+local function take_lane(i, lane, id)
+  heads[i][lane] = id
+  new_heads[#new_heads + 1] = lane
+  new_heads[#new_heads + 1] = id
+  has_lanes[i] = true
+end
+
+local function flush(i)
+  if #new_heads > 0 then
+    redis.call('HSET', key(i, LANES), unpack(new_heads))
+  end
+  if #behind > 0 then
+    behind[#behind + 1] = 'JUSTID'
+    redis.call('XCLAIM', key(i, STREAM), group, '~lane', 0, unpack(behind))
+  end
+  if #waiting > 0 then
+    redis.call('ZADD', key(i, WAITING), unpack(waiting))
+  end
+  new_heads, behind, waiting = {}, {}, {}
+end
+
+local has_tries = {}
+for i = 1, streams do
+  has_tries[i] = redis.call('EXISTS', key(i, TRIES)) == 1
+end
+
+local function give(i, id, fields)
+  local tries = has_tries[i] and redis.call('HGET', key(i, TRIES), id)
+  local verdict, permit = 'run', ''
+  for f = 1, #fields, 2 do
+    if fields[f] == 'expires_at' and (tonumber(fields[f + 1]) or math.huge) <= gate.wall then
+      verdict = 'expired'
+    end
+  end
+  if tries then
+    local ok, parsed = pcall(cjson.decode, tries)
+    if ok and type(parsed) == 'table' and (tonumber(parsed.crashes) or 0) >= 3 then
+      verdict = 'crashed'
+    end
+  elseif has_tries[i] then
+    -- The group was recreated over entries that may have been out: their outcome is unknown (R10).
+    local suspect = redis.call('HGET', key(i, TRIES), '*')
+    if suspect and pad(id) <= pad(suspect) then
+      tries = '{"outcome_unknown":true,"unknown_since_ms":' .. string.match(id, '^%d+') .. '}'
+    end
+  end
+  if verdict == 'run' then
+    permit = gate.take(id)
+    one = one - 1
+  end
+  given[#given + 1] = { i, id, fields, tries or '', verdict, permit }
+end
+
+-- A new entry, or a scheduled one whose time has come: it takes its lane and goes, or waits behind it.
+local function place(i, id, fields)
+  local lane = lane_of(fields)
+  if lane == '' then
+    return give(i, id, fields)
+  end
+  local head = head_of(i, lane)
+  if head and head ~= id then
+    behind[#behind + 1] = id
+    waiting[#waiting + 1] = 0
+    waiting[#waiting + 1] = lane .. SEPARATOR .. pad(id)
+    return
+  end
+  if not head then
+    take_lane(i, lane, id)
+  end
+  if busy_elsewhere(streams, i, lane) then
+    behind[#behind + 1] = id
+    return
+  end
+  give(i, id, fields)
+end
+
+local function claim(i, id)
+  local row = redis.call('XCLAIM', key(i, STREAM), group, worker, 0, id)[1]
+  return row and row[2]
+end
+
+local function due_retries(i, n)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', key(i, RETRY), '-inf', gate.wall, 'LIMIT', 0, n)) do
+    redis.call('ZREM', key(i, RETRY), id)
+    scans = scans - 1
+    local fields = owner(i, id) == '~retry' and claim(i, id)
+    if fields then
+      place(i, id, fields)
+    end
+  end
+end
+
+local function turns(i, n)
+  for _ = 1, n do
+    local id = redis.call('LPOP', key(i, READY))
+    if not id then
+      return
+    end
+    scans = scans - 1
+    local fields = owner(i, id) == '~lane' and claim(i, id)
+    if fields then
+      if head_of(i, lane_of(fields)) == id and not busy_elsewhere(streams, i, lane_of(fields)) then
+        give(i, id, fields)
+      else
+        behind[#behind + 1] = id
+      end
+    end
+  end
+end
+
+local function fresh(i, n)
+  local reply = redis.call('XREADGROUP', 'GROUP', group, worker, 'COUNT', n, 'STREAMS', key(i, STREAM), '>')
+  if not reply then
+    return 0
+  end
+  local rows = reply[1][2]
+  local lanes = {}
+  for n, row in ipairs(rows) do
+    lanes[n] = lane_of(row[2])
+  end
+  for n, head in ipairs(redis.call('HMGET', key(i, LANES), unpack(lanes))) do
+    if heads[i][lanes[n]] == nil then
+      heads[i][lanes[n]] = head
+    end
+  end
+  for _, row in ipairs(rows) do
+    scans = scans - 1
+    local not_before
+    for f = 1, #row[2], 2 do
+      if row[2][f] == 'not_before' then
+        not_before = tonumber(row[2][f + 1])
+      end
+    end
+    if not_before and not_before > gate.wall then
+      move(i, row[1], '~retry')
+      redis.call('ZADD', key(i, RETRY), not_before, row[1])
+    else
+      place(i, row[1], row[2])
+    end
+  end
+  return #rows
+end
+
+-- Up to n entries of stream i; returns how many were given out.
+local function from(i, n)
+  local before = #given
+  local function left()
+    return math.min(n - (#given - before), room())
+  end
+  while left() > 0 and scans > 0 do
+    local seen = scans
+    due_retries(i, left())
+    if left() > 0 then
+      turns(i, left())
+    end
+    local read = 0
+    if left() > 0 then
+      read = fresh(i, left())
+    end
+    if scans == seen and read == 0 then
+      break
+    end
+  end
+  flush(i)
+  return #given - before
+end
+
+local function waits(i)
+  if redis.call('LLEN', key(i, READY)) > 0 then
+    return true
+  end
+  if #redis.call('ZRANGEBYSCORE', key(i, RETRY), '-inf', gate.wall, 'LIMIT', 0, 1) > 0 then
+    return true
+  end
+  local length = redis.call('XLEN', key(i, STREAM))
+  return length > 0 and length > redis.call('XPENDING', key(i, STREAM), group)[1]
+end
+
+-- How many bulk entries the pace line and the reserve allow now.
+local function bulk_allowance()
+  if not limits.requests then
+    return want
+  end
+  local line = math.max(gate.line, gate.now - gate.pace)
+  local by_line = gate.now >= line and math.floor((gate.now - line) / gate.pace) + 1 or 0
+  return math.min(want, gate.free_tokens - limits.reserve, by_line)
+end
+
+local why, ask_in, watch, paused = 'empty', -1, streams, gate.paused_for()
+if paused then
+  why, ask_in, watch = 'paused', math.ceil(paused), 0
+elseif streams == 1 then
+  from(1, want)
+else
+  local bulk_waits = waits(2)
+  while room() > 0 and scans > 0 do
+    local got = 0
+    if bulk_waits and gate.streak >= 9 then
+      -- One take in ten is bulk's, line and reserve notwithstanding (design section 4).
+      gate.streak = 0
+      got = from(2, 1)
+      bulk_waits = got > 0
+    end
+    if got == 0 then
+      got = from(1, bulk_waits and 9 - gate.streak or want)
+      if bulk_waits then
+        gate.streak = gate.streak + got
+      end
+    end
+    if got == 0 and bulk_waits then
+      local allowed = bulk_allowance()
+      if allowed < 1 then
+        why, watch = 'rate', 1
+        ask_in = math.max(1, math.ceil(gate.line - gate.now))
+        if gate.free_tokens <= limits.reserve then
+          ask_in = math.max(ask_in, gate.token_back_in(limits.reserve + 1 - gate.free_tokens))
+        end
+        break
+      end
+      got = from(2, allowed)
+      gate.streak = 0
+    end
+    if got == 0 then
+      break
+    end
+  end
+end
+
+if why == 'empty' then
+  if #given >= want then
+    why, ask_in = 'full', 0
+  elseif scans <= 0 then
+    why, ask_in = 'more', 0
+  elseif one < 1 then
+    why, ask_in, watch = 'paused', 500, 0
+  elseif gate.free_slots <= 0 then
+    why, ask_in, watch = 'slots', gate.slot_back_in(), 0
+  elseif gate.free_tokens <= 0 then
+    why, ask_in, watch = 'rate', gate.token_back_in(1), 0
+  end
+end
+
+local last, held = {}, 0
+for i = 1, streams do
+  local length = redis.call('XLEN', key(i, STREAM))
+  held = held + length
+  if watch >= i and why ~= 'full' and why ~= 'more' then
+    -- The next retry counts as work that becomes due; for streams that are not blocked by the gate only.
+    local due = redis.call('ZRANGE', key(i, RETRY), 0, 0, 'WITHSCORES')[2]
+    if due then
+      local in_ms = math.max(1, math.ceil(tonumber(due) - gate.wall))
+      ask_in = ask_in < 0 and in_ms or math.min(ask_in, in_ms)
+    end
+    local there, info = pcall(redis.call, 'XINFO', 'STREAM', key(i, STREAM))
+    if not there then
+      return redis.error_reply('NOGROUP the stream ' .. key(i, STREAM) .. ' is gone')
+    end
+    for f = 1, #info, 2 do
+      if info[f] == 'last-generated-id' then
+        last[i] = info[f + 1]
+      end
+    end
+  end
+end
+gate.save()
+return { why, ask_in, watch, string.format('%.0f', gate.now), gate.wall, held, given, last, gate.reason }

