@@ -145,7 +145,8 @@ async def test_a_command_added_by_hand_is_handled_like_any_other(queue: Queue) -
     recorder = Recorder()
     async with queue.running(recorder):
         fields = ("kind", "text", "chat_id", "c1", "body", '{"text":"hi"}')
-        entry_id = await queue.connections.commands.execute_command("XADD", queue.keys.commands.stream, "*", *fields)
+        stream = queue.keys.commands.stream
+        entry_id = await queue.connections.commands.execute_command("XADD", stream, "*", *fields)  # type: ignore[no-untyped-call]
         await recorder.count(1)
         await eventually(queue.empty)
 
