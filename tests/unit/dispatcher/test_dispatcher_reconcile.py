@@ -1,0 +1,95 @@
+"""
+Finding our own message in a chat.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from common.queue.entry import Entry, Tries
+from dispatcher.commands import Send, SendImage, SendText
+from dispatcher.reconcile import by_avitos_clock, candidates, is_result, reached, unknown_since_ms
+
+TEXT = SendText("c", "Hello  world")
+URL = SendText("c", "https://a.b/c")
+IMAGE = SendImage("c", image_id="1.a")
+
+
+def message(**fields: object) -> dict[str, object]:
+    """
+    Return one of our texts, changed by `fields`.
+    """
+    own = {"id": "m", "author_id": 7, "created": 100, "direction": "out", "type": "text"}
+    return own | {"content": {"text": "Hello world"}} | fields
+
+
+@pytest.mark.parametrize(
+    ("found", "command", "expected"),
+    [
+        (message(), TEXT, True),
+        (message(author_id="7"), TEXT, True),
+        (message(author_id=8), TEXT, False),
+        (message(direction="in"), TEXT, False),
+        (message(id=None), TEXT, False),
+        (message(content={"text": "Hello"}), TEXT, False),
+        (message(type="deleted", content={}), TEXT, False),
+        (message(type="link", content={"link": {"url": "https://a.b/c", "text": "x"}}), URL, True),
+        (message(type="link", content={"link": {"url": "x", "text": "https://a.b/c"}}), URL, True),
+        (message(type="image", content={"image": {"sizes": {"32x32": "https://i"}}}), IMAGE, True),
+        (message(type="image", content={}), IMAGE, True),
+        (message(), IMAGE, False),
+    ],
+)
+def test_what_can_be_our_message(found: dict[str, object], command: Send, expected: bool) -> None:
+    """
+    It is ours, outgoing, and of the same text, whatever white space or type Avito made of it; or any image.
+    """
+    assert expected is is_result(found, command, "7")
+
+
+def test_a_message_without_direction_may_be_ours() -> None:
+    """
+    A missing direction is no reason to send twice.
+    """
+    found = message()
+    del found["direction"]
+
+    assert is_result(found, TEXT, "7")
+
+
+def test_only_messages_since_the_attempt_count() -> None:
+    """
+    An equal message from before is another one.
+    """
+    page = [message(id="new", created=100), message(id="old", created=99), message(id="odd", created=None)]
+
+    assert candidates(page, TEXT, "7", 100_000) == ["new"]
+    assert candidates(page, TEXT, "7", 0) == ["new", "old", "odd"]
+
+
+@pytest.mark.parametrize(("since_ms", "expected"), [(100_000, True), (99_000, False), (50_000, False)])
+def test_a_page_reaches_back_to_before_the_attempt(since_ms: int, expected: bool) -> None:
+    """
+    Reading goes on until a message is older than the attempt; one without a time says nothing.
+    """
+    assert expected is reached([message(created=100), message(created=99), message(created=None)], since_ms)
+
+
+def test_avitos_clock() -> None:
+    """
+    A time by Redis' clock becomes one by Avito's, 2 s early; without a Date the clocks count as equal.
+    """
+    assert by_avitos_clock(1_000, server_ms=60_000, redis_ms=50_000) == 9_000
+    assert by_avitos_clock(1_000, server_ms=40_000, redis_ms=50_000) == -11_000
+    assert by_avitos_clock(1_000, server_ms=None, redis_ms=50_000) == -1_000
+
+
+def test_since_when_it_is_unknown() -> None:
+    """
+    When the first attempt is not known, everything since the entry came counts.
+    """
+    entry = Entry("s", "1764610200000-3", {}, Tries(outcome_unknown=True), "run", "p", 0)
+
+    assert unknown_since_ms(entry) == 1_764_610_200_000
+    known = Entry("s", "1-0", {}, Tries(outcome_unknown=True, unknown_since_ms=5), "run", "p", 0)
+    assert unknown_since_ms(known) == 5
