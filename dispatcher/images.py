@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from common.avito.guard import SSRFProtectionError, guarded
 from common.avito.pictures import MAX_BYTES, sniff
+from common.http.guard import SSRFProtectionError, guarded
 from common.settings import Settings
 
 MAX_REDIRECTS: Final = 5

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 
 from common.avito.client import Avito
-from common.avito.pool import ClientPool
+from common.http.pool import ClientPool
 from common.queue.connection import Connections
 from common.queue.gate import Gate, Limits
 from common.queue.keys import AccountKeys

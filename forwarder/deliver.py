@@ -12,9 +12,9 @@ from typing import Final, Protocol
 
 import httpx
 
-from common.avito.guard import SSRFProtectionError, guarded
 from common.avito.http import NOTHING_SENT
-from common.avito.pool import ClientPool, Loan
+from common.http.guard import SSRFProtectionError, guarded
+from common.http.pool import ClientPool, Loan
 from common.settings import Settings
 from forwarder.headers import USER_AGENT
 from forwarder.replies import Answered, CutOff, Forbidden, Late, Reply, Unsent, read_answer

@@ -11,16 +11,16 @@ from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from common import log
+from common import callbacks, log
 from common.avito.client import Avito
-from common.avito.pool import ClientPool
+from common.http.pool import ClientPool
 from common.queue.connection import Connections
 from common.queue.entry import Entry
 from common.queue.gate import Gate, Permit
 from common.queue.keys import AccountKeys
 from common.queue.outcomes import Dead, Done, Outcome, Release
 from common.settings import Account, Settings
-from forwarder import callback, decide, filters, webhook
+from forwarder import decide, filters, webhook
 from forwarder.chat import Chat
 from forwarder.deliver import Guarded, Lender, post
 from forwarder.enrich import Chats
@@ -125,11 +125,11 @@ class Forwarder:
         body = entry.fields.get("body", "")
         if not body:
             return Dead("malformed", "body: empty")
-        if not callback.is_allowed(url, self._account, self._settings):
+        if not callbacks.is_allowed(url, self._account, self._settings):
             return Dead("rejected", "callback_url: neither n8n's own address nor one of CALLBACK_HOSTS")
         if self._is_expired(entry, permit):
             return self._expired()
-        at_n8n = callback.is_at_n8n(url, self._account)
+        at_n8n = callbacks.is_at_n8n(url, self._account)
         headers = self._headers(entry, body, authorised=at_n8n)
         await permit.token()
         reply, attempt = await self._post(self._guarded, url, body, headers, permit)

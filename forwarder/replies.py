@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from common.avito.answers import date_ms, retry_after_s
+from common.http.headers import date_ms, retry_after_s
 
 _SAID_CHARS: Final = 200
 

@@ -27,9 +27,9 @@ from common.avito.answers import (
 )
 from common.avito.calls import Call
 from common.avito.http import exchange
-from common.avito.pool import ClientPool
 from common.avito.token import TOKEN_TIMEOUT_S, Token, Tokens
 from common.errors import AvitoUnavailable, NoPermit, TokenRefused
+from common.http.pool import ClientPool
 from common.queue.connection import Connections
 from common.queue.gate import Gate, Limits, Permit
 from common.queue.keys import AccountKeys

@@ -11,7 +11,8 @@ from typing import Final
 
 import httpx
 
-from common.avito.answers import Answer, NoAnswer, NotSent, Result, date_ms, retry_after_s
+from common.avito.answers import Answer, NoAnswer, NotSent, Result
+from common.http.headers import date_ms, retry_after_s
 
 # Raised before a byte of the request can have gone out.
 NOTHING_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)

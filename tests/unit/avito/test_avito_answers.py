@@ -22,11 +22,10 @@ from common.avito.answers import (
     Unauthorized,
     Unknown,
     Unsent,
-    date_ms,
     meaning,
     message_of,
-    retry_after_s,
 )
+from common.http.headers import date_ms, retry_after_s
 
 ERRORS = json.loads((Path(__file__).parents[2] / "payloads" / "23_errors.json").read_text(encoding="utf-8"))
 NOW_MS = 1_764_610_200_000

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from common.avito.guard import allowed_addresses, is_public
+from common.http.guard import allowed_addresses, is_public
 from common.settings import Settings
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from common.avito.answers import Answer, NoAnswer, NotSent, Result
 from common.avito.http import exchange
-from common.avito.pool import ClientPool
+from common.http.pool import ClientPool
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from common.avito.pool import ClientPool
+from common.http.pool import ClientPool
 from common.settings import load
 from forwarder.deliver import Guarded, pool, post
 from forwarder.replies import Answered, CutOff, Forbidden, Late, Reply, Unsent

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import pytest
 
+from common.callbacks import is_allowed, is_at_n8n
 from common.settings import load
-from forwarder.callback import is_allowed, is_at_n8n
 
 SETTINGS = load(
     None,
@@ -32,6 +32,9 @@ SETTINGS = load(
         ("https://other.example/x", False, False),
         ("https://evil.example/?n8n.example", False, False),
         ("https://n8n.example@evil.example/", False, False),
+        ("https://user@n8n.example/", False, False),
+        ("https://other.example:80/", False, False),
+        ("https://sub.hooks.example/x", False, False),
         ("https://n8n.example.evil.example/", False, False),
         ("ftp://hooks.example/x", False, False),
         ("https://hooks.example:port/x", False, False),

@@ -1,5 +1,5 @@
 """
-Which addresses an outcome may be sent to: n8n's own origin and `CALLBACK_HOSTS`.
+Where outcomes may be posted: to n8n's own origin, and to the hosts in `CALLBACK_HOSTS`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ def is_at_n8n(url: str, account: Account) -> bool:
 
 def is_allowed(url: str, account: Account, settings: Settings) -> bool:
     """
-    Say whether a callback may go to `url`. Checked here again: entries may be older than the settings, or made by hand.
+    Say whether an outcome may be posted to `url`; entries of `CALLBACK_HOSTS` are a host, or a host and port.
+
+    What its host resolves to is checked when it is called.
     """
     origin = _origin(url)
     if origin is None:
@@ -37,6 +39,7 @@ def _origin(url: str) -> tuple[str, str, int] | None:
         port = parts.port
     except ValueError:
         return None
-    if parts.scheme not in _PORTS or not parts.hostname:
+    # User names in an address are there to make it look like another one.
+    if parts.scheme not in _PORTS or not parts.hostname or "@" in parts.netloc:
         return None
-    return parts.scheme, parts.hostname, port if port is not None else _PORTS[parts.scheme]
+    return parts.scheme, parts.hostname.lower(), port if port is not None else _PORTS[parts.scheme]

@@ -1,0 +1,3 @@
+"""
+HTTP towards others: clients, the guard on addresses given by users, and headers.
+"""
