@@ -1,0 +1,140 @@
+"""
+The application: all addresses put together.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Final
+
+from litestar import Litestar, Router
+from litestar.datastructures import State
+from litestar.di import Provide
+
+from common import log
+from common.avito.client import Avito
+from common.errors import SettingsError
+from common.queue.connection import Connections, connect
+from common.queue.intake import Intake
+from common.queue.records import Records
+from common.settings import Settings, load
+from ingress import (
+    bulk,
+    commands,
+    docs,
+    health,
+    images,
+    info,
+    metrics,
+    problems,
+    reads,
+    subscriptions,
+    tokens,
+    tracking,
+    webhook_openapi,
+    webhooks,
+)
+from ingress.accounts import provide_account
+from ingress.asking import provide_ask
+from ingress.auth import require_key
+from ingress.counters import Counters, counting
+from ingress.services import STATE_KEY, Services, provide_services
+
+BODY_BYTES: Final = 1024 * 1024
+GC_THRESHOLD: Final = 50_000
+
+_SECURITY: Final[list[dict[str, list[str]]]] = [{"ApiKey": []}, {"Bearer": []}]
+
+
+def create_app(settings: Settings, connections: Connections, avito: Avito, *, own: tuple[Any, ...] = ()) -> Litestar:
+    """
+    Make the application on connections that belong to the caller; what is in `own` is closed with it.
+    """
+    counters = Counters()
+    services = Services(
+        settings=settings,
+        connections=connections,
+        avito=avito,
+        intake=Intake(connections, settings),
+        records=Records(connections, settings),
+        counters=counters,
+    )
+    api = Router(
+        "/api",
+        route_handlers=[
+            *commands.HANDLERS,
+            *bulk.HANDLERS,
+            *images.HANDLERS,
+            *tracking.HANDLERS,
+            *reads.HANDLERS,
+            *subscriptions.HANDLERS,
+            *tokens.HANDLERS,
+        ],
+        guards=[require_key],
+        security=_SECURITY,
+        dependencies={
+            "account": Provide(provide_account, sync_to_thread=False),
+            "ask": Provide(provide_ask, sync_to_thread=False),
+        },
+    )
+    inner = Router("/", route_handlers=[*info.HANDLERS, *metrics.HANDLERS], guards=[require_key], security=_SECURITY)
+    # The webhook counts for itself.
+    counted = Router("/", route_handlers=[api, inner, *health.HANDLERS], middleware=[counting(counters)])
+    app = Litestar(
+        route_handlers=[counted, docs.assets(), *docs.HANDLERS, *webhooks.routes(services)],
+        dependencies={"services": Provide(provide_services, sync_to_thread=False)},
+        exception_handlers=problems.HANDLERS,
+        lifespan=[_lifespan(services, own)],
+        openapi_config=docs.openapi_config(),
+        request_max_body_size=BODY_BYTES,
+        state=State({STATE_KEY: services}),
+        # Litestar's own logging would format each exception a second time.
+        logging_config=None,
+    )
+    docs.describe(app, webhook_openapi.paths())
+    return app
+
+
+def _lifespan(services: Services, own: tuple[Any, ...]) -> Any:
+    def lifespan(_: Litestar) -> AbstractAsyncContextManager[None]:
+        return _running(services, own)
+
+    return lifespan
+
+
+@asynccontextmanager
+async def _running(services: Services, own: tuple[Any, ...]) -> AsyncIterator[None]:
+    """
+    Tune the garbage collector for what lives long; at the end let everything handed in have its reply.
+    """
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD, *before[1:])
+    try:
+        yield
+    finally:
+        await services.intake.stop()
+        for resource in own:
+            await resource.aclose()
+        gc.set_threshold(*before)
+
+
+def from_environment() -> Litestar:
+    """
+    Make the application of one uvicorn worker from the environment and `.env` (`ingress.app:from_environment`).
+
+    Raises:
+
+        SettingsError: a setting is wrong, or `REDIS_URL` is missing: several processes cannot each have a server.
+
+    """
+    settings = load()
+    if settings.redis_url is None:
+        raise SettingsError("REDIS_URL: must be set when ingress runs as processes of its own")
+    log.configure(settings.log_format, settings.log_level)
+    connections = connect(settings.redis_url)
+    avito = Avito(settings, connections)
+    return create_app(settings, connections, avito, own=(avito, connections))

@@ -1,0 +1,34 @@
+"""
+The longest a caller waits for Redis.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Final, TypeVar
+
+from common.errors import RedisAway
+
+DEADLINE_S: Final = 1.5
+
+Found = TypeVar("Found")
+
+
+async def in_time(asked: Awaitable[Found]) -> Found:
+    """
+    Await what Redis is asked for at most 1.5 s.
+
+    While Redis is silent each round trip takes its whole timeout, and who waits for the next one waits for both. A
+    write that is given up here may happen later all the same (R2): it is the answer that must not wait.
+
+    Raises:
+
+        RedisAway: it took longer.
+
+    """
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            return await asked
+    except TimeoutError as error:
+        raise RedisAway(f"Redis does not answer within {DEADLINE_S} s") from error

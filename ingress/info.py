@@ -1,0 +1,101 @@
+"""
+What runs here: version, configuration without secrets, the gates and the queues now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from litestar import get
+from litestar.di import NamedDependency
+from pydantic import SecretStr
+
+from common.queue.gate import Usage
+from common.queue.records import Depths
+from common.settings import Account, Settings
+from ingress.deadline import in_time
+from ingress.health import SERVICE
+from ingress.problems import documented
+from ingress.services import Services
+
+DISTRIBUTION: Final = "avito-gateway"
+_ADDRESSES: Final = ("redis_url", "n8n_webhook_url", "avito_base_url")
+
+
+def program_version() -> str:
+    """
+    Return the installed version; a source tree that is not installed has none.
+    """
+    try:
+        return version(DISTRIBUTION)
+    except PackageNotFoundError:
+        return "0"
+
+
+@get(
+    "/info",
+    responses=documented("unauthorized", "redis_unavailable", "redis_misconfigured"),
+    tags=["Health"],
+    summary="Version, configuration, gates and queues",
+    operation_id="info",
+)
+async def info(services: NamedDependency[Services]) -> dict[str, Any]:
+    """
+    Return the version, the configuration without secrets, and each account's gate and queues as they are now.
+    """
+    accounts = services.settings.accounts
+    found = await in_time(asyncio.gather(*(look(services, account) for account in accounts)))
+    return {
+        "service": SERVICE,
+        "version": program_version(),
+        "configuration": configuration(services.settings),
+        "accounts": [
+            {"user_id": account.user_id, "gate": asdict(usage), "queues": [asdict(depth) for depth in depths]}
+            for account, (usage, depths) in zip(accounts, found, strict=True)
+        ],
+    }
+
+
+async def look(services: Services, account: Account) -> tuple[Usage, list[Depths]]:
+    """
+    Read an account's gate and queues.
+    """
+    usage = await services.avito.gate(account).usage()
+    return usage, await services.records.depths(account.user_id)
+
+
+def configuration(settings: Settings) -> dict[str, Any]:
+    """
+    Return the settings without secrets: those show only whether they are set, addresses only their origin.
+
+    n8n's webhook path and the password in a Redis address are secrets, too.
+    """
+    shown: dict[str, Any] = {}
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr) or name in ("avito_client_id", "api_key") or name.endswith("_secret"):
+            shown[name] = "set" if value is not None else None
+        elif name in _ADDRESSES and value is not None:
+            shown[name] = origin(value)
+        else:
+            shown[name] = value if isinstance(value, int | float | bool | None) else _plain(value)
+    return shown
+
+
+def _plain(value: object) -> str | list[str]:
+    return [str(part) for part in value] if isinstance(value, tuple) else str(value)
+
+
+def origin(address: str) -> str:
+    """
+    Return scheme, host and port of an address, without user, password, path and query.
+    """
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+HANDLERS: Final = [info]

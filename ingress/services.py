@@ -1,0 +1,48 @@
+"""
+What the handlers work with, made once for the process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from litestar import Litestar, Request
+
+from common.avito.client import Avito
+from common.queue.connection import Connections
+from common.queue.intake import Intake
+from common.queue.records import Records
+from common.settings import Settings
+from ingress.counters import Counters
+
+STATE_KEY: Final = "services"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """
+    Settings, connections and what is built on them.
+    """
+
+    settings: Settings
+    connections: Connections
+    avito: Avito
+    intake: Intake
+    records: Records
+    counters: Counters
+
+
+def of_app(app: Litestar) -> Services:
+    """
+    Return the services of an application.
+    """
+    services: Services = app.state[STATE_KEY]
+    return services
+
+
+def provide_services(request: Request[Any, Any, Any]) -> Services:
+    """
+    Give handlers their `services`.
+    """
+    return of_app(request.app)
