@@ -20,7 +20,6 @@ from common.log import logger
 from common.queue.intake import Accepted, Duplicate, NewEvent
 from common.settings import Account
 from ingress.catalogue import CATALOGUE
-from ingress.deadline import in_time
 from ingress.envelopes import MESSAGE, Envelope, NotJsonError, Probe, read
 from ingress.problems import ProblemError
 from ingress.services import Services
@@ -50,6 +49,7 @@ class Webhook:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._settings = services.settings
+        self._accounts = {account.user_id: account for account in services.settings.accounts}
         self._secrets = WebhookSecrets(services.settings)
         self._logged: set[str] = set()
 
@@ -100,7 +100,7 @@ class Webhook:
             fingerprint=envelope.mark,
         )
         try:
-            return await in_time(self._services.intake.event(account.user_id, event))
+            return await self._services.intake.event(account.user_id, event)
         except GatewayError:
             self._services.counters.webhooks.labels("refused").inc()
             raise
@@ -111,7 +111,7 @@ class Webhook:
         account, where it is dead-lettered, not dropped.
         """
         if envelope.user_id:
-            account = self._settings.account(envelope.user_id)
+            account = self._accounts.get(envelope.user_id)
         else:
             account = self._secrets.owner(secret, self._settings)
         if account is not None:

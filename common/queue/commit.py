@@ -12,12 +12,14 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-from common.errors import Outage
+from common.errors import Outage, RedisAway
 from common.queue.connection import mapped, meaning
 from common.queue.scripts import Argument, Script
 
 _BATCH: Final = 256
 _LONGEST: Final = 20_000
+# A connection to be made and a reply to be read have a timeout each; the caller shall know sooner.
+_DEADLINE_S: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,8 @@ class GroupCommit:
     """
     Sends script calls in shared round trips; nothing is delayed when idle, and each caller awaits its own reply.
 
-    A call that fails is not repeated: it may have happened (R2). A caller that goes away does not take its call with
-    it (R5).
+    A call that fails is not repeated: it may have happened (R2). While Redis is silent nobody waits longer than 1.5 s
+    after the round trip under way. A caller that goes away does not take its call with it (R5).
     """
 
     def __init__(self, client: Redis) -> None:
@@ -66,17 +68,26 @@ class GroupCommit:
         while self._waiting:
             batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
             try:
-                with mapped():
-                    replies = await self._send(batch)
+                async with asyncio.timeout(_DEADLINE_S):
+                    with mapped():
+                        replies = await self._send(batch)
+            except TimeoutError:
+                self._fail_all(batch, RedisAway(f"Redis does not answer within {_DEADLINE_S} s"))
+                continue
             except Exception as error:  # noqa: BLE001 - handed to each caller, who must not wait for ever
-                for call in batch:
-                    _fail(call, error)
+                self._fail_all(batch, error)
                 continue
             for call, reply in zip(batch, replies, strict=True):
                 if isinstance(reply, Exception):
                     _fail(call, meaning(reply))
                 elif not call.reply.done():
                     call.reply.set_result(reply)
+
+    def _fail_all(self, batch: Sequence[_Call], error: Exception) -> None:
+        # The rest was never sent: it would only wait for the next timeout to learn the same.
+        behind, self._waiting = self._waiting, []
+        for call in (*batch, *behind):
+            _fail(call, error)
 
     async def _send(self, batch: Sequence[_Call]) -> list[Any]:
         pipe = self._client.pipeline(transaction=False)

@@ -4,7 +4,7 @@ Connections to Redis, and the one place where redis-py's errors get a meaning (R
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,9 +12,19 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from redis import exceptions
 from redis.asyncio import Redis
+from redis.asyncio.connection import (
+    AbstractConnection,
+    Connection,
+    ConnectionPool,
+    SSLConnection,
+    UnixDomainSocketConnection,
+    parse_url,
+)
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
+from redis.connection import HiredisRespSerializer
+from redis.typing import EncodableT
 
 from common.errors import GatewayError, GroupLost, RedisAway, RedisMisuse, RedisRefused, RoleChanged, SettingsError
 
@@ -75,9 +85,11 @@ def _client(url: str, *, timeout_s: float, connect_s: float) -> Redis:
     }
     if urlsplit(url).scheme == "redis+sentinel":
         return _sentinel_client(url, options)
+    named: dict[str, Any] = dict(parse_url(url))
+    options["connection_class"] = _PACKED[named.pop("connection_class", Connection)]
     if urlsplit(url).scheme == "unix":
         options.pop("socket_connect_timeout")
-    return Redis.from_url(url, **options)
+    return Redis.from_pool(ConnectionPool(**options | named))
 
 
 def _sentinel_client(url: str, options: dict[str, Any]) -> Redis:
@@ -101,6 +113,39 @@ def _sentinel_client(url: str, options: dict[str, Any]) -> Redis:
     sentinel = Sentinel(sentinels, sentinel_kwargs=asked, **options)  # type: ignore[no-untyped-call]
     client: Redis = sentinel.master_for(service, db=int(db or 0))
     return client
+
+
+class _Packed(AbstractConnection):
+    """
+    Packs commands in C, as redis-py does for its synchronous clients: the other way costs a third of a webhook.
+    """
+
+    _packer: Final = HiredisRespSerializer()
+
+    def pack_command(self, *args: EncodableT) -> list[bytes]:
+        return self._packer.pack(*args)  # type: ignore[no-any-return,arg-type]
+
+    def pack_commands(self, commands: Iterable[Iterable[EncodableT]]) -> list[bytes]:
+        return [b"".join(piece for command in commands for piece in self.pack_command(*command))]
+
+
+class _PackedConnection(_Packed, Connection):
+    pass
+
+
+class _PackedSSLConnection(_Packed, SSLConnection):
+    pass
+
+
+class _PackedUnixConnection(_Packed, UnixDomainSocketConnection):
+    pass
+
+
+_PACKED: Final[dict[type, type]] = {
+    Connection: _PackedConnection,
+    SSLConnection: _PackedSSLConnection,
+    UnixDomainSocketConnection: _PackedUnixConnection,
+}
 
 
 @contextmanager

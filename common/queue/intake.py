@@ -172,34 +172,18 @@ class Intake:
 
         """
         keys = AccountKeys(self._prefix, user_id)
-        received_ms = _now_ms()
-        entry = {
-            "id": event.id,
-            "kind": event.kind,
-            "chat_id": event.chat_id,
-            "body": event.body,
-            "received_at": str(received_ms),
-        }
-        record = {
-            "id": event.id,
-            "kind": event.kind,
-            "chat_id": event.chat_id,
-            "status": "accepted",
-            "received_at": str(received_ms),
-            "direction": "out" if event.own else "in",
-        }
         reply = await self._commit(
             scripts.ACCEPT_EVENT,
             [keys.events.stream, keys.event(event.id), keys.sent(event.chat_id)],
             [
-                "1" if event.own else "0",
                 event.id,
+                event.kind,
+                event.chat_id,
+                event.body,
+                _now_ms(),
                 RECORD_LIFE_S * 1000,
+                (event.fingerprint or "-") if event.own else "",
                 KEPT_S * 1000,
-                event.fingerprint,
-                len(entry) * 2,
-                *_flat(entry),
-                *_flat(record),
             ],
         )
         if reply[0] == "duplicate":
