@@ -1,0 +1,3 @@
+"""
+The program: the command line, all roles in one process, the embedded server, the doctor.
+"""

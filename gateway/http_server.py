@@ -1,0 +1,132 @@
+"""
+The ingress' HTTP server: uvicorn inside a loop that is not its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+
+from common.errors import GatewayError, SettingsError
+from common.settings import Settings
+
+WORKERS_APP: Final = "ingress.app:from_environment"
+BACKLOG: Final = 2048
+_ANY: Final = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+
+
+def bind(settings: Settings) -> socket.socket:
+    """
+    Reserve `SERVER_HOST:SERVER_PORT`; nobody is answered before a server listens there.
+
+    Raises:
+
+        SettingsError: the address is not this machine's, or the port is taken.
+
+    """
+    host, port = settings.server_host, settings.server_port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With the protocol named, the event loop sends small answers at once (TCP_NODELAY).
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise SettingsError(
+            f"SERVER_HOST={host} SERVER_PORT={port}: cannot listen there ({error.strerror or error});"
+            " end the program that does, or choose another port"
+        ) from None
+    return bound
+
+
+def base_url(bound: socket.socket) -> str:
+    """
+    Return the address to open on this machine.
+    """
+    host, port = bound.getsockname()[:2]
+    host = _ANY.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class HttpServer(uvicorn.Server):
+    """
+    Serve an application until `stop`. Signals are left to whoever runs the loop.
+    """
+
+    def __init__(self, app: Any, bound: socket.socket, *, grace_s: float) -> None:
+        super().__init__(uvicorn.Config(app, **_options(grace_s)))
+        self.ready = asyncio.Event()
+        self.bound = bound
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """
+        Install no handlers.
+        """
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """
+        Start, and set `ready` once requests are answered.
+        """
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            # What went wrong is in the log already.
+            raise GatewayError("The ingress did not start.") from None
+        self.ready.set()
+
+    async def run(self) -> None:  # type: ignore[override]
+        """
+        Serve; return when all requests under way have their answer, or the grace is over.
+        """
+        await self.serve([self.bound])
+
+    def stop(self) -> None:
+        """
+        Accept no more connections.
+        """
+        self.should_exit = True
+
+
+def serve_workers(bound: socket.socket, workers: int, redis_url: str, settings: Settings) -> None:
+    """
+    Serve by several processes on one socket until SIGTERM or SIGINT; one that dies is replaced.
+
+    The workers read the settings from the environment, where `REDIS_URL` is put for them.
+
+    Raises:
+
+        GatewayError: a worker cannot start, nor could another in its place.
+
+    """
+    os.environ["REDIS_URL"] = redis_url
+    config = uvicorn.Config(WORKERS_APP, factory=True, workers=workers, **_options(settings.shutdown_grace))
+    # From now on requests wait for a worker; they are not refused while one starts.
+    bound.listen(BACKLOG)
+    supervisor = Multiprocess(config, sockets=[bound])
+    supervisor.run()
+    if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+        raise GatewayError("An ingress worker did not start. The log tells why.")
+
+
+def _options(grace_s: float) -> dict[str, Any]:
+    return {
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "backlog": BACKLOG,
+        "ws": "none",
+        "lifespan": "on",
+        # A fraction of a second cannot be told to uvicorn.
+        "timeout_graceful_shutdown": max(1, round(grace_s)),
+    }

@@ -1,0 +1,111 @@
+"""
+Dead letters on the command line.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from common.errors import GatewayError
+from common.queue.connection import Connections
+from common.queue.dead import DeadLetter, DeadLetters, Side
+from common.queue.keys import AccountKeys
+from common.settings import Settings
+from gateway import dead
+from gateway.dead import SIDES, Graves
+from tests.conftest import USER_ID
+
+FIELDS = {
+    "id": "c1",
+    "kind": "text",
+    "chat_id": "u2i-1",
+    "body": '{"text":"private"}',
+    "reason": "rejected",
+    "attempts": "1",
+    "died_at": "1764610200000",
+    "detail": "400 Bad Request",
+}
+
+
+async def bury(connections: Connections, settings: Settings, side: Side, dead_id: str = "*") -> str:
+    """
+    Put one dead letter into Redis and return its id.
+    """
+    keys = AccountKeys(settings.key_prefix, USER_ID)
+    stream = keys.commands if side == "commands" else keys.events
+    fields = {**FIELDS, "source": stream.stream}
+    return str(await connections.commands.xadd(stream.dead, fields, id=dead_id))  # type: ignore[arg-type]
+
+
+@pytest.fixture(name="graves")
+def _graves(connections: Connections, settings: Settings) -> Graves:
+    return Graves(DeadLetters(connections, settings), USER_ID, SIDES)
+
+
+def test_list_shows_no_text() -> None:
+    """
+    What a customer wrote is shown only by `dead show`.
+    """
+    row = dead.summary("commands", DeadLetter("5-1", FIELDS))
+
+    assert "private" not in json.dumps(row)
+    assert row == {
+        "id": "5-1",
+        "side": "commands",
+        "kind": "text",
+        "chat_id": "u2i-1",
+        "reason": "rejected",
+        "attempts": "1",
+        "died_at": "2025-12-01T17:30:00.000+00:00",
+        "detail": "400 Bad Request",
+    }
+
+
+def test_table_is_aligned() -> None:
+    """
+    Columns begin below their heading.
+    """
+    heading, line = dead.table([dead.summary("commands", DeadLetter("1764610200000-0", FIELDS))])
+
+    assert heading.index("reason") == line.index("rejected")
+
+
+async def test_letter_is_found_on_its_side(connections: Connections, settings: Settings, graves: Graves) -> None:
+    """
+    Nobody has to say which side an id is of.
+    """
+    dead_id = await bury(connections, settings, "events")
+
+    found = await graves.find(dead_id)
+
+    assert found is not None
+    assert ("events", dead_id) == (found[0], found[1].dead_id)
+
+
+async def test_same_id_on_both_sides_is_asked_back(
+    connections: Connections, settings: Settings, graves: Graves
+) -> None:
+    """
+    What is not clear is not guessed.
+    """
+    for side in SIDES:
+        await bury(connections, settings, side, "7-1")
+
+    with pytest.raises(GatewayError, match="Say --side"):
+        await graves.find("7-1")
+
+
+async def test_all_goes_through_every_page(
+    connections: Connections, settings: Settings, graves: Graves, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Each letter comes once, on both sides, however many pages there are.
+    """
+    monkeypatch.setattr(dead, "PAGE", 2)
+    buried = [await bury(connections, settings, side) for side in SIDES for _ in range(5)]
+
+    found = [letter.dead_id async for _, letter in graves.all()]
+
+    assert sorted(buried) == sorted(found)
