@@ -1,4 +1,3 @@
-SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 # The first Python of 3.11 to 3.13 that runs; `make PYTHON=/path/to/python ...` chooses by hand.
@@ -6,24 +5,32 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo "$$p"; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	--no-emit-index-url --no-emit-find-links --no-annotate
+	--no-emit-index-url --no-emit-find-links --no-annotate --extra embedded --group build
 
 .PHONY: help
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-$(VENV)/bin/python:
-	@test -n "$(PYTHON)" || { echo "No Python of 3.11 to 3.13 found. Install one, or: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
-	@"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); echo "The venv module does not work. On Debian: apt-get install python3-venv" >&2; exit 1; }
+# Each step leaves a stamp, so that what is done stays done and what was interrupted is done again.
+$(VENV)/.made:
+	@test -n "$(PYTHON)" || { \
+		echo "No Python of 3.11 to 3.13 found. Install one, or name it: make PYTHON=/path/to/python3.11 install" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+		echo "$(PYTHON) is not a Python of 3.11 to 3.13." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@"$(PYTHON)" -m venv --clear $(VENV)
+	@touch $@
 
-$(VENV)/.runtime: $(VENV)/bin/python requirements/runtime.txt pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+$(VENV)/.runtime: $(VENV)/.made requirements/runtime.txt pyproject.toml
+	$(PIP) --require-hashes -r requirements/runtime.txt
+	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(PIP) --require-hashes -r requirements/dev.txt
 	@touch $@
 
 .PHONY: install
@@ -32,6 +39,11 @@ install: $(VENV)/.runtime ## create .venv with the pinned dependencies
 .PHONY: run
 run: install ## start all roles; without AVITO_CLIENT_ID against the sandbox
 	@$(BIN)/avito-gateway run
+
+.PHONY: demo
+demo: install ## start all roles against the sandbox, whatever .env says
+	@AVITO_CLIENT_ID= AVITO_CLIENT_SECRET= AVITO_USER_ID= ACCOUNTS_FILE= N8N_WEBHOOK_URL= REDIS_URL= \
+		$(BIN)/avito-gateway run
 
 .PHONY: test
 test: $(VENV)/.dev ## run the suite, but for chaos and bench
@@ -43,12 +55,13 @@ check: $(VENV)/.dev ## lint, formatting, types, spelling, lock files
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/codespell
-	@set -e; new=$$(mktemp -d); trap 'rm -rf "$$new"' EXIT; cp requirements/*.txt "$$new"; \
-	$(COMPILE) --extra embedded --group build --output-file "$$new/runtime.txt" pyproject.toml; \
-	$(COMPILE) --extra embedded --group build --group dev --output-file "$$new/dev.txt" pyproject.toml; \
-	for f in runtime dev; do diff -q "requirements/$$f.txt" "$$new/$$f.txt" >/dev/null || \
-		{ echo "requirements/$$f.txt is not what pyproject.toml asks for: run make lock" >&2; exit 1; }; done; \
-	echo "lock files are current"
+	@new=$$(mktemp -d) && trap 'rm -rf "$$new"' EXIT && cp requirements/*.txt "$$new" && \
+	{ $(COMPILE) --output-file "$$new/runtime.txt" pyproject.toml && \
+	$(COMPILE) --group dev --constraint "$$new/runtime.txt" --output-file "$$new/dev.txt" pyproject.toml || \
+		{ echo "The lock files cannot be checked: see above. It needs a package index within reach." >&2; exit 1; }; } && \
+	for name in runtime dev; do cmp -s "requirements/$$name.txt" "$$new/$$name.txt" || { \
+		echo "requirements/$$name.txt is not what pyproject.toml asks for. Run: make lock" >&2; exit 1; }; done && \
+	echo "The lock files are current."
 
 .PHONY: format
 format: $(VENV)/.dev ## format the code and mend what the linter can
@@ -56,12 +69,12 @@ format: $(VENV)/.dev ## format the code and mend what the linter can
 	$(BIN)/ruff format .
 
 .PHONY: lock
-lock: $(VENV)/.dev ## write the lock files anew from pyproject.toml; UPGRADE=--upgrade for newer versions
-	$(COMPILE) $(UPGRADE) --extra embedded --group build --output-file requirements/runtime.txt pyproject.toml
-	$(COMPILE) $(UPGRADE) --extra embedded --group build --group dev --output-file requirements/dev.txt pyproject.toml
+lock: $(VENV)/.dev ## write the lock files from pyproject.toml; UPGRADE=--upgrade for newer versions
+	$(COMPILE) $(UPGRADE) --output-file requirements/runtime.txt pyproject.toml
+	$(COMPILE) $(UPGRADE) --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt pyproject.toml
 
 .PHONY: chaos
-chaos: $(VENV)/.dev ## processes, signals and faults for real
+chaos: $(VENV)/.dev ## run the tests with killed processes and broken connections
 	$(BIN)/python -m pytest -m chaos
 
 .PHONY: bench
@@ -69,5 +82,6 @@ bench: $(VENV)/.dev ## measure on this machine
 	$(BIN)/python -m bench
 
 .PHONY: clean
-clean: ## remove the virtual environment and caches
+clean: ## remove the virtual environment and caches; your data stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
