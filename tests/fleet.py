@@ -89,6 +89,14 @@ class Fleet:
         except httpx.TransportError:
             return False
 
+    async def held_by(self, process: asyncio.subprocess.Process) -> int:
+        """
+        Return how many commands are pending for a worker of this process.
+        """
+        stream = self.queue.keys.commands.stream
+        consumers = await self.connections.commands.xinfo_consumers(stream, "dispatcher")
+        return sum(row["pending"] for row in consumers if f"-{process.pid}-" in row["name"])
+
     async def stop(self, process: asyncio.subprocess.Process, how: signal.Signals = signal.SIGTERM) -> int:
         """
         Signal a process and wait for its end; return its exit code.
