@@ -253,7 +253,7 @@ class Consumer:
             token=entry.permit,
             taken_ms=entry.taken_ms,
             wait_s=2 * self._gate.limits.window_s + self._gate.limits.timeout_s,
-            alive=self._lease.keep_fresh,
+            alive=lambda: self._lease.holds(worker),
         )
         try:
             outcome = await self._outcome(entry, permit)

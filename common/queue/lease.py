@@ -89,6 +89,13 @@ class Lease:
             return False
         return self.fresh
 
+    async def holds(self, name: str) -> bool:
+        """
+        Say whether `name` is still this worker's and alive: asked before each request, for after a freeze what was
+        taken under it may be somebody else's (R28).
+        """
+        return await self.keep_fresh() and name == self.name
+
     async def others(self) -> list[str]:
         """
         Take dead names out and return the living.

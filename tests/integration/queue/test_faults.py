@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import asyncio
 
+from common.errors import NoPermit
 from common.queue import scripts
 from common.queue.connection import connect
 from common.queue.dead import DeadLetters
 from common.queue.entry import Entry, Tries
 from common.queue.gate import Permit
+from common.queue.keys import workers
 from common.queue.outcomes import Done, Outcome
 from common.settings import Settings
 from tests import servers
@@ -110,6 +112,36 @@ async def test_a_result_comes_too_late_when_the_entry_was_adopted(queue: Queue) 
     record = await queue.records.command(USER_ID, "m1")
     assert record is not None
     assert record.status == "sent"
+
+
+async def test_a_worker_that_was_frozen_sends_nothing_under_a_lost_name(queue: Queue) -> None:
+    """
+    When its name was taken out while it slept, a worker asks for no token: the message is another's now.
+    """
+    thawed = asyncio.Event()
+    refused: list[str] = []
+
+    async def decide(entry: Entry, permit: Permit) -> Outcome:
+        if entry.tries.crashes == 0:
+            await thawed.wait()
+        try:
+            await permit.token()
+        except NoPermit as error:
+            refused.append(error.reason)
+            raise
+        return Done("sent")
+
+    recorder = Recorder(decide)
+    await queue.send("m1")
+    async with queue.running(recorder) as role:
+        await recorder.count(1)
+        # As after a long sleep: the lease is old, and others have removed the name.
+        role.lease._renewed_s = float("-inf")
+        await queue.connections.commands.zrem(workers(queue.settings.key_prefix), role.lease.name)
+        thawed.set()
+        await eventually(lambda: bool(refused))
+
+    assert ["lease_lost"] == refused
 
 
 async def test_a_lost_reply_of_take_is_found_again(queue: Queue) -> None:
