@@ -4,6 +4,7 @@ Dead letters: look at them, put them back, or drop them (R34).
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -77,7 +78,7 @@ class DeadLetters:
         """
         Put a dead letter back as a new entry of its stream and return the entry's id; None when it is not there.
 
-        Its attempts count from 0. Its time limit is gone. What may have been sent is looked up first, as before.
+        Its attempts count from 0, an event's age from now; a command's time limit is gone. What may have been sent is looked up first, as before.
         """
         letter = await self.show(user_id, side, dead_id)
         if letter is None:
@@ -88,6 +89,9 @@ class DeadLetters:
         entry = {name: value for name, value in letter.fields.items() if name not in _GRAVE}
         own_id = entry.get("id") or letter.fields.get("source_id", dead_id)
         entry["id"] = own_id
+        if "received_at" in entry:
+            # Its age counts from now, or an event that died of it would die again at once.
+            entry["received_at"] = str(time.time_ns() // 1_000_000)
         tries = ""
         if unknown_since := letter.fields.get("unknown_since"):
             tries = Tries(outcome_unknown=True, unknown_since_ms=int(unknown_since)).model_dump_json(exclude_none=True)

@@ -169,3 +169,18 @@ async def test_an_asked_for_outcome_is_put_among_the_events(queue: Queue) -> Non
     body = json.loads(fields["body"])
     assert ("callback", "m1.sent", "http://n8n.local/cb") == (fields["kind"], fields["id"], fields["callback_url"])
     assert {"event": "command.sent", "command_id": "m1", "status": "sent", "message_id": "av1"}.items() <= body.items()
+
+
+async def test_an_event_that_died_of_age_counts_its_age_anew(queue: Queue) -> None:
+    """
+    Redriven, its `received_at` is the time of the redrive, so that it is not too old again at once.
+    """
+    dead, events = queue.keys.events.dead, queue.keys.events.stream
+    letter = ("id", "e1", "kind", "message", "chat_id", "c1", "body", "{}", "received_at", "1", "reason", "expired")
+    client = queue.connections.commands
+    dead_id = await client.execute_command("XADD", dead, "*", *letter, "source", events)  # type: ignore[no-untyped-call]
+    assert await DeadLetters(queue.connections, queue.settings).redrive(USER_ID, "events", dead_id)
+
+    ((_, fields),) = await read_rows(client, events, "-", "+")
+    assert ("e1", True) == (fields["id"], int(fields["received_at"]) > 1_000_000)
+    assert "reason" not in fields
