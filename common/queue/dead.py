@@ -78,7 +78,8 @@ class DeadLetters:
         """
         Put a dead letter back as a new entry of its stream and return the entry's id; None when it is not there.
 
-        Its attempts count from 0, an event's age from now; a command's time limit is gone. What may have been sent is looked up first, as before.
+        Its attempts count from 0, an event's age from now; a command's time limit is gone. What may have been sent is
+        looked up first, as before.
         """
         letter = await self.show(user_id, side, dead_id)
         if letter is None:
