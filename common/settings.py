@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -44,10 +45,51 @@ def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _http_url(value: str | None) -> str | None:
+    if value is None:
+        return None
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("allowed is an address that begins with http:// or https://")
+    return value.rstrip("/") if parts.path in ("", "/") and not parts.query else value
+
+
+def _standard_webhooks_secret(value: SecretStr | None) -> SecretStr | None:
+    if value is not None:
+        text = value.get_secret_value().removeprefix("whsec_")
+        try:
+            key = base64.b64decode(text + "==")
+        except binascii.Error:
+            key = b""
+        if not key:
+            raise ValueError("allowed is whsec_ and base64, as `avito-gateway init` writes it")
+    return value
+
+
+def _header_line(value: SecretStr | None) -> SecretStr | None:
+    if value is not None:
+        name, colon, content = value.get_secret_value().partition(":")
+        if not colon or not name.strip() or not content.strip() or "\n" in content:
+            raise ValueError("allowed is one header line, such as `Authorization: Bearer ...`")
+    return value
+
+
+def _path_segment(value: SecretStr | None) -> SecretStr | None:
+    text = value.get_secret_value() if value is not None else "-"
+    if not all(char.isascii() and (char.isalnum() or char in "-_.~") for char in text):
+        raise ValueError("allowed are letters, digits and - _ . ~, since it is part of an address")
+    return value
+
+
 OptionalText = Annotated[str | None, BeforeValidator(_blank_is_unset)]
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_blank_is_unset)]
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Seconds = Annotated[float, Field(gt=0)]
+Address = Annotated[str, AfterValidator(_http_url)]
+OptionalAddress = Annotated[str | None, BeforeValidator(_blank_is_unset), AfterValidator(_http_url)]
+SigningSecret = Annotated[SecretStr | None, BeforeValidator(_blank_is_unset), AfterValidator(_standard_webhooks_secret)]
+HeaderLine = Annotated[SecretStr | None, BeforeValidator(_blank_is_unset), AfterValidator(_header_line)]
+PathSecret = Annotated[SecretStr | None, BeforeValidator(_blank_is_unset), AfterValidator(_path_segment)]
 
 
 class Account(BaseModel):
@@ -60,30 +102,15 @@ class Account(BaseModel):
     user_id: str = Field(pattern=r"^\d+$", description="numeric Avito account id")
     client_id: str = Field(min_length=1)
     client_secret: SecretStr
-    n8n_webhook_url: OptionalText = None
-    webhook_secret: OptionalSecret = None
-    n8n_webhook_secret: OptionalSecret = None
-    n8n_auth_header: OptionalSecret = None
+    n8n_webhook_url: OptionalAddress = None
+    webhook_secret: PathSecret = None
+    n8n_webhook_secret: SigningSecret = None
+    n8n_auth_header: HeaderLine = None
 
     @field_validator("user_id", mode="before")
     @classmethod
     def _number_is_text(cls, value: object) -> object:
         return str(value) if isinstance(value, int) else value
-
-    @field_validator("n8n_webhook_url")
-    @classmethod
-    def _is_http(cls, value: str | None) -> str | None:
-        return _http_url(value)
-
-    @field_validator("n8n_webhook_secret")
-    @classmethod
-    def _is_webhook_secret(cls, value: SecretStr | None) -> SecretStr | None:
-        return _standard_webhooks_secret(value)
-
-    @field_validator("n8n_auth_header")
-    @classmethod
-    def _is_header(cls, value: SecretStr | None) -> SecretStr | None:
-        return _header_line(value)
 
 
 class Settings(BaseSettings):
@@ -97,7 +124,7 @@ class Settings(BaseSettings):
     avito_client_secret: OptionalSecret = None
     avito_user_id: OptionalText = None
     redis_url: OptionalText = None
-    n8n_webhook_url: OptionalText = None
+    n8n_webhook_url: OptionalAddress = None
     server_host: str = "0.0.0.0"  # noqa: S104 - the public contract: containers publish it
     server_port: int = Field(default=8765, ge=0, le=65535)
     rate_limit_requests: int = Field(default=100, ge=1)
@@ -109,12 +136,12 @@ class Settings(BaseSettings):
     retry_max_wait: Seconds = 10.0
     api_key: OptionalSecret = None
 
-    avito_base_url: str = "https://api.avito.ru"
+    avito_base_url: Address = "https://api.avito.ru"
     key_prefix: str = Field(default="avito", pattern=r"^[A-Za-z0-9_.:-]+$")
     data_dir: Path = Path("./data")
-    webhook_secret: OptionalSecret = None
-    n8n_webhook_secret: OptionalSecret = None
-    n8n_auth_header: OptionalSecret = None
+    webhook_secret: PathSecret = None
+    n8n_webhook_secret: SigningSecret = None
+    n8n_auth_header: HeaderLine = None
     accounts_file: Annotated[Path | None, BeforeValidator(_blank_is_unset)] = None
     timezone: str = "UTC"
     bulk_reserve: int = Field(default=5, ge=0)
@@ -142,28 +169,6 @@ class Settings(BaseSettings):
     @classmethod
     def _any_case(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
-
-    @field_validator("n8n_webhook_url", "avito_base_url")
-    @classmethod
-    def _is_http(cls, value: str | None) -> str | None:
-        return _http_url(value)
-
-    @field_validator("n8n_webhook_secret")
-    @classmethod
-    def _is_webhook_secret(cls, value: SecretStr | None) -> SecretStr | None:
-        return _standard_webhooks_secret(value)
-
-    @field_validator("n8n_auth_header")
-    @classmethod
-    def _is_header(cls, value: SecretStr | None) -> SecretStr | None:
-        return _header_line(value)
-
-    @field_validator("webhook_secret")
-    @classmethod
-    def _is_path_segment(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not _is_plain_segment(value.get_secret_value()):
-            raise ValueError("allowed are letters, digits and - _ . ~, since it is part of an address")
-        return value
 
     @field_validator("avito_user_id")
     @classmethod
@@ -300,39 +305,6 @@ def _read_accounts(path: Path) -> list[Account]:
         except ValidationError as error:
             raise ValueError(f"ACCOUNTS_FILE={path}: account[{index}]: {_one_line(error)}") from error
     return accounts
-
-
-def _http_url(value: str | None) -> str | None:
-    if value is None:
-        return None
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("allowed is an address that begins with http:// or https://")
-    return value.rstrip("/") if parts.path in ("", "/") and not parts.query else value
-
-
-def _standard_webhooks_secret(value: SecretStr | None) -> SecretStr | None:
-    if value is not None:
-        text = value.get_secret_value().removeprefix("whsec_")
-        try:
-            key = base64.b64decode(text + "==")
-        except binascii.Error:
-            key = b""
-        if not key:
-            raise ValueError("allowed is whsec_ and base64, as `avito-gateway init` writes it")
-    return value
-
-
-def _header_line(value: SecretStr | None) -> SecretStr | None:
-    if value is not None:
-        name, colon, content = value.get_secret_value().partition(":")
-        if not colon or not name.strip() or not content.strip() or "\n" in content:
-            raise ValueError("allowed is one header line, such as `Authorization: Bearer ...`")
-    return value
-
-
-def _is_plain_segment(text: str) -> bool:
-    return bool(text) and all(char.isascii() and (char.isalnum() or char in "-_.~") for char in text)
 
 
 def _network(text: str) -> IPv4Network | IPv6Network | None:

@@ -202,7 +202,7 @@ class Consumer:
             reply = await scripts.TAKE(
                 self._connections.commands,
                 self._script_keys,
-                [len(self.streams), self.group, worker, want, *self._gate.take_arguments],
+                [len(self.streams), self.group, worker, want, *self._gate.arguments],
             )
             why, ask_ms, _watch, gate_ms, wall_ms, held, rows, last, reason = reply
             self._gate.told(gate_ms, wall_ms)

@@ -71,20 +71,22 @@ class Gate:
         self._anchored_s = 0.0
         self._wall_ms = 0
         self._wall_s = 0.0
-        self._rate: list[Argument] = [
+        self._limits: list[Argument] = [
             "" if limits.requests is None else limits.requests,
             round(limits.window_s * 1000),
             limits.connections,
+            round((limits.timeout_s + MARGIN_S) * 1000),
+            round(MARGIN_S * 1000),
+            limits.reserve,
         ]
-        self._hold_ms = round((limits.timeout_s + MARGIN_S) * 1000)
-        self._margin_ms = round(MARGIN_S * 1000)
 
-    def clock(self) -> list[Argument]:
+    @property
+    def arguments(self) -> list[Argument]:
         """
-        Return the last ARGV of the gate's part in a script: anchor, elapsed, and whether the gate was seen before.
+        Return the gate's nine ARGV of every script that opens it (`lua/shared/gate.lua`).
         """
         elapsed_ms = (time.monotonic() - self._anchored_s) * 1000 if self._anchor_ms else 0
-        return [f"{self._anchor_ms:.0f}", f"{elapsed_ms:.3f}", "1" if self._anchor_ms else "0"]
+        return [*self._limits, f"{self._anchor_ms:.0f}", f"{elapsed_ms:.3f}", "1" if self._anchor_ms else "0"]
 
     def told(self, gate_ms: str, wall_ms: int) -> None:
         """
@@ -101,23 +103,6 @@ class Gate:
         Return Redis' time now, as far as this process knows; 0 before the first reply.
         """
         return self._wall_ms + round((time.monotonic() - self._wall_s) * 1000) if self._wall_ms else 0
-
-    @property
-    def take_arguments(self) -> list[Argument]:
-        """
-        Return the gate's ARGV of `take`.
-        """
-        return [*self._rate, self._hold_ms, self.limits.reserve, *self.clock()]
-
-    @property
-    def settle_arguments(self) -> list[Argument]:
-        """
-        Return the gate's ARGV of `settle`.
-        """
-        return [*self._rate, self._margin_ms, *self.clock()]
-
-    def _arguments(self) -> list[Argument]:
-        return [*self._rate, self._hold_ms, self._margin_ms, *self.clock()]
 
     async def acquire(self, *, wait_s: float) -> Permit:
         """
@@ -141,7 +126,7 @@ class Gate:
             why, ask_ms, gate_ms, wall_ms, permit, token, reason = await scripts.ACQUIRE(
                 self._connections.commands,
                 self.keys,
-                [*self._arguments(), f"rest-{secrets.token_hex(6)}", permit, token, how],
+                [*self.arguments, f"rest-{secrets.token_hex(6)}", permit, token, how],
             )
             self.told(gate_ms, wall_ms)
             if why == "ok":
@@ -162,7 +147,7 @@ class Gate:
         gate_ms, wall_ms = await scripts.FINISH(
             self._connections.commands,
             self.keys,
-            [*self._arguments(), permit, token, "unused" if how == "open" else how, "1" if passed else "0"],
+            [*self.arguments, permit, token, "unused" if how == "open" else how, "1" if passed else "0"],
         )
         self.told(gate_ms, wall_ms)
 
@@ -174,7 +159,7 @@ class Gate:
         """
         ms = "" if seconds is None else round(seconds * 1000)
         paused_ms, gate_ms, wall_ms = await scripts.PAUSE(
-            self._connections.commands, self.keys, [*self._arguments(), ms, reason]
+            self._connections.commands, self.keys, [*self.arguments, ms, reason]
         )
         self.told(gate_ms, wall_ms)
         return float(paused_ms) / 1000

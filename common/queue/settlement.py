@@ -197,7 +197,7 @@ class Settler:
                     self._group,
                     self._lease.name,
                     channel,
-                    *self._gate.settle_arguments,
+                    *self._gate.arguments,
                     RECORD_LIFE_S * 1000,
                     json.dumps([item for _, item in items], ensure_ascii=False),
                 ],

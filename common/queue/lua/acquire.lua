@@ -1,23 +1,16 @@
 -- A permit for a request that has no queue entry, or the token of the next request in a permit's slot.
 --
 -- KEYS         the gate: hash, tokens, slots
--- ARGV         requests, window ms, slots, hold ms, margin ms, anchor ms, elapsed ms, '1' when the caller has seen the
---              gate before, name for a new permit, permit ('' = a new one), its current token ('' = none), how that
+-- ARGV         the gate's nine, name for a new permit, permit ('' = a new one), its current token ('' = none), how that
 --              ended: used | aborted | unused | open
 -- Reply        {why, ask again in ms, gate ms, wall ms, permit, token, reason}; why: ok | rate | slots | paused
 -- Safe at OOM: passes (its first write is a ZREMRANGEBYSCORE)
 -- Owner-checked: permits are unguessable by others: entry id or caller's name, and a number of the gate's own
 -- include: gate
 
-local limits = {
-  requests = tonumber(ARGV[1]),
-  window = tonumber(ARGV[2]),
-  connections = tonumber(ARGV[3]),
-  hold = tonumber(ARGV[4]),
-  margin = tonumber(ARGV[5]),
-}
-gate.open(1, limits, tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8] == '1')
-local permit, token, how = ARGV[10], ARGV[11], ARGV[12]
+gate.open(1, 1)
+local limits = gate.limits
+local permit, token, how = ARGV[11], ARGV[12], ARGV[13]
 
 local function reply(why, ask_in)
   gate.save()
@@ -65,7 +58,7 @@ if permit == '' then
   if gate.free_slots <= 0 then
     return reply('slots', gate.slot_back_in())
   end
-  permit = gate.take(ARGV[9])
+  permit = gate.take(ARGV[10])
   token = permit
 else
   gate.permits = gate.permits + 1

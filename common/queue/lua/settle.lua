@@ -2,10 +2,10 @@
 --
 -- KEYS         per stream: stream, lanes, waiting, ready, retry, tries; the gate: hash, tokens, slots; dead letters;
 --              the stream for callbacks; then what the items name by index: records, sent lists
--- ARGV         number of streams, group, worker, channel of ends ('' = none), then the gate's: requests, window ms, slots, margin
---              ms, anchor ms, elapsed ms, '1' when the caller has seen the gate before, record's life ms; then the items as one JSON list, sorted done, retry, dead
---              (R17). An item: {stream, id, lane, permit, token, how, action, record, fields} and where it
---              applies {passed, after_ms, tries, message, sent, dead, callback, ended}
+-- ARGV         number of streams, group, worker, channel of ends ('' = none), the gate's nine, record's life ms, then the
+--              items as one JSON list, sorted done, retry, dead (R17). An item: {stream, id, lane, permit, token, how,
+--              action, record, fields} and where it applies {passed, after_ms, tries, message, sent, dead, callback,
+--              ended}
 -- Reply        {one of ok | lost | refused per item}
 -- Safe at OOM: done and retry pass; dead is refused where it comes first, and the entry stays pending (R15)
 -- Owner-checked: an item whose entry is not pending for this worker is `lost` and changes nothing (R21); where the
@@ -14,14 +14,8 @@
 
 local streams, worker, channel = tonumber(ARGV[1]), ARGV[3], ARGV[4]
 group = ARGV[2]
-local limits = {
-  requests = tonumber(ARGV[5]),
-  window = tonumber(ARGV[6]),
-  connections = tonumber(ARGV[7]),
-  margin = tonumber(ARGV[8]),
-}
-local record_life = ARGV[12]
-local items = cjson.decode(ARGV[13])
+local record_life = ARGV[14]
+local items = cjson.decode(ARGV[15])
 local at_gate = streams * 6 + 1
 local dead_letters, callbacks = KEYS[at_gate + 3], KEYS[at_gate + 4]
 local wall = wall_ms()
@@ -31,7 +25,7 @@ local opened = false
 -- refused at OOM and would let the dead letter through.
 local function open_gate()
   if not opened then
-    gate.open(at_gate, limits, tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11] == '1')
+    gate.open(at_gate, 5)
     opened = true
   end
 end

@@ -2,8 +2,7 @@
 --
 -- KEYS         per stream, in order of priority: stream, lanes, waiting, ready, retry, tries; then the gate: hash,
 --              tokens, slots
--- ARGV         number of streams, group, worker, want, then the gate's: requests ('' = no rate), window ms, slots,
---              hold ms, reserve, anchor ms, elapsed ms, '1' when the caller has seen the gate before
+-- ARGV         number of streams, group, worker, want, then the gate's nine
 -- Reply        {why, ask again in ms (-1: nothing is due), streams worth watching, gate ms, wall ms, entries held,
 --              {{stream number, id, fields, tries, verdict, permit}..}, {last generated id of each stream}, reason}
 --              why: full | more | empty | rate | slots | paused
@@ -13,14 +12,8 @@
 
 local streams, group_name, worker, want = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 group = group_name
-local limits = {
-  requests = tonumber(ARGV[5]),
-  window = tonumber(ARGV[6]),
-  connections = tonumber(ARGV[7]),
-  hold = tonumber(ARGV[8]),
-  reserve = tonumber(ARGV[9]),
-}
-gate.open(streams * 6 + 1, limits, tonumber(ARGV[10]), tonumber(ARGV[11]), ARGV[12] == '1')
+gate.open(streams * 6 + 1, 5)
+local limits = gate.limits
 
 local given = {}
 local scans = 4 * want + 64

@@ -23,7 +23,7 @@ async def _take_as_a_worker_that_dies(queue: Queue, name: str, want: int = 5) ->
     for stream in (queue.keys.commands, queue.keys.bulk):
         await scripts.ENSURE(queue.connections.commands, stream.indexes, ["dispatcher"])
     keys = [*queue.keys.commands.indexes, *queue.keys.bulk.indexes, *queue.gate().keys]
-    await scripts.TAKE(queue.connections.commands, keys, [2, "dispatcher", name, want, *queue.gate().take_arguments])
+    await scripts.TAKE(queue.connections.commands, keys, [2, "dispatcher", name, want, *queue.gate().arguments])
 
 
 async def test_entries_of_a_dead_worker_are_taken_over_with_their_outcome_unknown(queue: Queue) -> None:
@@ -155,7 +155,7 @@ async def test_a_lost_reply_of_take_is_found_again(queue: Queue) -> None:
         async with consumer.taking:
             await queue.send("m1")
             keys = [*queue.keys.commands.indexes, *queue.keys.bulk.indexes, *queue.gate().keys]
-            arguments = [2, "dispatcher", role.lease.name, 1, *queue.gate().take_arguments]
+            arguments = [2, "dispatcher", role.lease.name, 1, *queue.gate().arguments]
             await scripts.TAKE(queue.connections.commands, keys, arguments)
         await recorder.count(1)
         await eventually(queue.empty)

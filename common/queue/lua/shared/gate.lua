@@ -1,4 +1,6 @@
--- The gate (design section 4). Shared part: expects `gate_at` (index in KEYS of hash, tokens, slots) and `limits`.
+-- The gate (design section 4). Shared part: expects of `gate.open(keys_at, args_at)` that hash, tokens and slots stand in
+-- KEYS from `keys_at`, and "the gate's nine" in ARGV from `args_at`: requests ('' = no rate), window ms, slots, hold ms
+-- (a request's longest life), margin ms, reserve, anchor ms, elapsed ms, '1' when the caller has seen the gate before.
 --
 -- Its clock is Redis' time, carried on by the callers' monotonic clocks: a caller hands in the gate's time that it
 -- was told once and how many ms have passed for it since. So a server clock that steps does not give tokens back
@@ -11,8 +13,17 @@ end
 
 local gate = {}
 
-function gate.open(gate_at, limits, anchor, elapsed, seen_born)
-  gate.hash, gate.tokens, gate.slots = KEYS[gate_at], KEYS[gate_at + 1], KEYS[gate_at + 2]
+function gate.open(keys_at, args_at)
+  gate.hash, gate.tokens, gate.slots = KEYS[keys_at], KEYS[keys_at + 1], KEYS[keys_at + 2]
+  local limits = {
+    requests = tonumber(ARGV[args_at]),
+    window = tonumber(ARGV[args_at + 1]),
+    connections = tonumber(ARGV[args_at + 2]),
+    hold = tonumber(ARGV[args_at + 3]),
+    margin = tonumber(ARGV[args_at + 4]),
+    reserve = tonumber(ARGV[args_at + 5]),
+  }
+  local anchor, elapsed, seen_born = tonumber(ARGV[args_at + 6]), tonumber(ARGV[args_at + 7]), ARGV[args_at + 8] == '1'
   gate.limits = limits
   gate.wall = wall_ms()
   local state = redis.call('HMGET', gate.hash, 'now', 'at', 'born', 'paused_until', 'probe', 'line', 'permits', 'streak',
@@ -87,7 +98,7 @@ function gate.take(name)
   local permit = name .. '/' .. gate.permits
   gate.new_slots[#gate.new_slots + 1] = gate.now + gate.limits.hold
   gate.new_slots[#gate.new_slots + 1] = permit
-  gate.new_tokens[#gate.new_tokens + 1] = gate.now + gate.limits.hold + (gate.limits.window or 0)
+  gate.new_tokens[#gate.new_tokens + 1] = gate.now + gate.limits.hold + gate.limits.window
   gate.new_tokens[#gate.new_tokens + 1] = permit
   gate.free_slots = gate.free_slots - 1
   gate.free_tokens = gate.free_tokens - 1
