@@ -123,6 +123,8 @@ def _options(grace_s: float) -> dict[str, Any]:
     return {
         "log_config": None,
         "access_log": False,
+        # Nothing here depends on who the caller is, or on the scheme of a proxy before us.
+        "proxy_headers": False,
         "server_header": False,
         "backlog": BACKLOG,
         "ws": "none",

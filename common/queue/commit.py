@@ -1,5 +1,5 @@
 """
-Group commit: at most one pipeline in flight, what arrives meanwhile is the next (design section 9).
+Group commit: at most one round trip in flight, what arrives meanwhile is the next (design section 9).
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import ResponseError
 
 from common.errors import Outage, RedisAway
-from common.queue.connection import mapped, meaning
+from common.queue.connection import meaning
 from common.queue.scripts import Argument, Script
 
 _BATCH: Final = 256
@@ -32,7 +32,8 @@ class _Call:
 
 class GroupCommit:
     """
-    Sends script calls in shared round trips; nothing is delayed when idle, and each caller awaits its own reply.
+    Sends calls of the scripts that accept (`lua/shared/items.lua`) in shared round trips; nothing is delayed when idle,
+    and each caller awaits its own reply.
 
     A call that fails is not repeated: it may have happened (R2). While Redis is silent nobody waits longer than 1.5 s
     after the round trip under way. A caller that goes away does not take its call with it (R5).
@@ -67,43 +68,40 @@ class GroupCommit:
     async def _flush(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
+            # One call for each script and stream; streams of other accounts may lie on another server.
+            groups: dict[tuple[str, str], list[_Call]] = {}
+            for call in batch:
+                groups.setdefault((call.script.name, call.keys[0]), []).append(call)
             try:
                 async with asyncio.timeout(_DEADLINE_S):
-                    with mapped():
-                        replies = await self._send(batch)
+                    sent = [self._send(group) for group in groups.values()]
+                    failures = await asyncio.gather(*sent, return_exceptions=True)
             except TimeoutError:
                 self._fail_all(batch, RedisAway(f"Redis does not answer within {_DEADLINE_S} s"))
                 continue
-            except Exception as error:  # noqa: BLE001 - handed to each caller, who must not wait for ever
-                self._fail_all(batch, error)
-                continue
-            for call, reply in zip(batch, replies, strict=True):
-                if isinstance(reply, Exception):
-                    _fail(call, meaning(reply))
-                elif not call.reply.done():
-                    call.reply.set_result(reply)
+            for group, failure in zip(groups.values(), failures, strict=True):
+                if failure is not None:
+                    self._fail_all(group, failure)
 
-    def _fail_all(self, batch: Sequence[_Call], error: Exception) -> None:
+    async def _send(self, group: Sequence[_Call]) -> None:
+        keys = [key for call in group for key in call.keys]
+        args = [arg for call in group for arg in (len(call.args), *call.args)]
+        replies = await group[0].script(self._client, keys, args)
+        for call, reply in zip(group, replies, strict=True):
+            if reply[0] == "error":
+                _fail(call, meaning(ResponseError(reply[1])))
+            elif not call.reply.done():
+                call.reply.set_result(reply)
+
+    def _fail_all(self, group: Sequence[_Call], error: BaseException) -> None:
         # The rest was never sent: it would only wait for the next timeout to learn the same.
-        behind, self._waiting = self._waiting, []
-        for call in (*batch, *behind):
+        behind: list[_Call] = []
+        if isinstance(error, RedisAway):
+            behind, self._waiting = self._waiting, []
+        for call in (*group, *behind):
             _fail(call, error)
 
-    async def _send(self, batch: Sequence[_Call]) -> list[Any]:
-        pipe = self._client.pipeline(transaction=False)
-        for call in batch:
-            pipe.evalsha(call.script.digest, len(call.keys), *call.keys, *call.args)
-        replies: list[Any] = await pipe.execute(raise_on_error=False)
-        unknown = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-        if unknown:
-            # Nothing ran for these: load and repeat them alone.
-            for text in {batch[n].script.text for n in unknown}:
-                await self._client.script_load(text)
-            for n, reply in zip(unknown, await self._send([batch[n] for n in unknown]), strict=True):
-                replies[n] = reply
-        return replies
 
-
-def _fail(call: _Call, error: Exception) -> None:
+def _fail(call: _Call, error: BaseException) -> None:
     if not call.reply.done():
         call.reply.set_exception(error)

@@ -1,32 +1,37 @@
--- Accept a command: idempotency check, stream entry and status record in one step.
+-- Accept commands: for each idempotency check, stream entry and status record in one step.
 --
--- KEYS         stream, its retry index, status record, idempotency key
--- ARGV         '1' to check the idempotency key, the command's id, fingerprint of the request, longest queue (0 = any),
---              life of the idempotency key ms, number of entry fields, entry fields.., record fields..
--- Reply        {'accepted', entry id, entries ahead} | {'duplicate', command id, entry id} | {'conflict'} |
---              {'full', length}
--- Safe at OOM: refused as a whole (its first write is the XADD)
+-- KEYS         per command: stream, its retry index, status record, idempotency key
+-- ARGV         per command the number of what follows, and: '1' to check the idempotency key, the command's id,
+--              fingerprint of the request, longest queue (0 = any), life of the idempotency key ms, number of entry
+--              fields, entry fields.., record fields..
+-- Reply        per command {'accepted', entry id, entries ahead} | {'duplicate', command id, entry id} | {'conflict'} |
+--              {'full', length} | {'error', text}
+-- Safe at OOM: refused as a whole (the first write is an XADD)
 -- Owner-checked: not needed, the entry is new
+-- include: items
 
-if ARGV[1] == '1' then
-  local known = redis.call('GET', KEYS[4])
-  if known then
-    local command_id, fingerprint, entry_id = string.match(known, '^(%S+) (%S+) (%S+)$')
-    if fingerprint == ARGV[3] then
-      return { 'duplicate', command_id, entry_id }
+return each_item(4, function(keys, args)
+  local stream, retry, record, idempotency = keys[1], keys[2], keys[3], keys[4]
+  if args[1] == '1' then
+    local known = redis.call('GET', idempotency)
+    if known then
+      local command_id, fingerprint, entry_id = string.match(known, '^(%S+) (%S+) (%S+)$')
+      if fingerprint == args[3] then
+        return { 'duplicate', command_id, entry_id }
+      end
+      return { 'conflict' }
     end
-    return { 'conflict' }
   end
-end
-local ahead = redis.call('XLEN', KEYS[1]) - redis.call('ZCARD', KEYS[2])
-local longest = tonumber(ARGV[4])
-if longest > 0 and ahead >= longest then
-  return { 'full', ahead }
-end
-local count = tonumber(ARGV[6])
-local entry_id = redis.call('XADD', KEYS[1], '*', unpack(ARGV, 7, 6 + count))
-redis.call('HSET', KEYS[3], 'entry_id', entry_id, unpack(ARGV, 7 + count))
-if ARGV[1] == '1' then
-  redis.call('SET', KEYS[4], ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. entry_id, 'PX', ARGV[5])
-end
-return { 'accepted', entry_id, ahead }
+  local ahead = redis.call('XLEN', stream) - redis.call('ZCARD', retry)
+  local longest = tonumber(args[4])
+  if longest > 0 and ahead >= longest then
+    return { 'full', ahead }
+  end
+  local count = tonumber(args[6])
+  local entry_id = redis.call('XADD', stream, '*', unpack(args, 7, 6 + count))
+  redis.call('HSET', record, 'entry_id', entry_id, unpack(args, 7 + count))
+  if args[1] == '1' then
+    redis.call('SET', idempotency, args[2] .. ' ' .. args[3] .. ' ' .. entry_id, 'PX', args[5])
+  end
+  return { 'accepted', entry_id, ahead }
+end)
