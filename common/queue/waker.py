@@ -106,7 +106,7 @@ class Waker:
 
     async def _read(self, client: Redis) -> None:
         streams = {stream: last_id for stream, (last_id, _) in self._watched.items()}
-        if not streams:
+        if not streams or self._stopped:
             return
         self._reading, self._stale = True, False
         started_s = time.monotonic()
