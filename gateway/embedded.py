@@ -130,8 +130,13 @@ class EmbeddedServer:
         return self._link / SOCKET_NAME
 
     def _client(self, timeout_s: float) -> Redis:
+        # Without a driver's name: looking after the server costs one command, not three.
         return Redis(
-            unix_socket_path=str(self._socket()), socket_timeout=timeout_s, retry=Retry(NoBackoff(), 0), protocol=2
+            unix_socket_path=str(self._socket()),
+            socket_timeout=timeout_s,
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+            driver_info=None,
         )
 
     def _state(self) -> State:

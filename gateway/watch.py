@@ -15,7 +15,7 @@ from gateway.redis_facts import RedisFacts, inspect, judge
 
 FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 10.0
-REVIVE_EACH_S: Final = 1.0
+REVIVE_EACH_S: Final = 2.0
 
 _log = log.logger("gateway")
 
