@@ -111,6 +111,7 @@ class Forwarder:
             chat=chat,
             voice_url=voice_url,
             direction=filters.shown(direction, self._settings),
+            recovered="recovered" in entry.fields,
         )
         body = encode(normalise(message, around))
         headers = self._headers(entry, body, authorised=True)

@@ -21,6 +21,7 @@ class Surroundings:
 
     `sequence` is the entry id, `chat_id` and `message_id` those of the entry, used where the webhook has none;
     `received_ms` serves as time where it has none either. `direction` None leaves `meta.direction` out.
+    `recovered`: the message was found in the chat, no webhook came.
     """
 
     user_id: str
@@ -32,6 +33,7 @@ class Surroundings:
     chat: Chat | None = None
     voice_url: str | None = None
     direction: Direction | None = None
+    recovered: bool = False
 
 
 def normalise(webhook: Webhook, around: Surroundings) -> dict[str, object]:
@@ -62,6 +64,8 @@ def normalise(webhook: Webhook, around: Surroundings) -> dict[str, object]:
         meta["ad"] = {"title": chat.ad.title, "url": chat.ad.url, "price": chat.ad.price}
     if around.direction is not None:
         meta["direction"] = around.direction
+    if around.recovered:
+        meta["recovered"] = True
     return {
         "channel": "avito",
         "external_user_id": webhook.author_id,

@@ -8,12 +8,8 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
-from common.avito.messages import mapping
-
-# Up to the year 9000, so that no time zone leads out of what `datetime` can say.
-_LAST_MOMENT_S: Final = 221_845_392_000
+from common.avito.messages import LAST_MOMENT_S, mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +111,7 @@ def _other_than_message(payload: Mapping[str, object]) -> str | None:
 def _moment(value: object) -> int | float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value if 0 < value < _LAST_MOMENT_S else None
+    return value if 0 < value < LAST_MOMENT_S else None
 
 
 def _finite(text: str) -> float | None:

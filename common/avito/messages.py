@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Final
 
 SYSTEM_AUTHORS: Final = (0, 1)
+# Up to the year 9000, so that no time zone leads out of what `datetime` can say.
+LAST_MOMENT_S: Final = 221_845_392_000
 
 Message = Mapping[str, object]
 
@@ -63,10 +65,12 @@ def message_id(body: object) -> str | None:
 
 def created_ms(message: Message) -> int | None:
     """
-    Return when it was created, unix ms by Avito's clock, which counts whole seconds.
+    Return when it was created, unix ms by Avito's clock, which counts whole seconds; None for what is no time.
     """
     created = message.get("created")
-    return round(created * 1000) if isinstance(created, int | float) and not isinstance(created, bool) else None
+    if isinstance(created, bool) or not isinstance(created, int | float):
+        return None
+    return round(created * 1000) if 0 < created < LAST_MOMENT_S else None
 
 
 def texts_of(message: Message) -> tuple[str, ...]:

@@ -43,7 +43,14 @@ class AvitoBlocked(AvitoUnavailable):
 
 async def read(avito: Avito, account: Account, call: Call, *, wait_s: float) -> object:
     """
-    Make a call and return the body of its answer.
+    Make a call and return the body of its answer; waits and raises as `ask`.
+    """
+    return (await ask(avito, account, call, wait_s=wait_s)).body
+
+
+async def ask(avito: Avito, account: Account, call: Call, *, wait_s: float) -> Ok:
+    """
+    Make a call and return its answer.
 
     Waits at most `wait_s` for the gate, then up to CONNECTION_TIMEOUT for each of at most 3 attempts. Only what
     cannot take effect twice is repeated.
@@ -75,7 +82,7 @@ async def read(avito: Avito, account: Account, call: Call, *, wait_s: float) -> 
         wait=wait_random(0.05, 0.25),
         retry_error_callback=_last,
     )
-    return _body(await retrying(once))
+    return _answer(await retrying(once))
 
 
 def _last(state: RetryCallState) -> Meaning:
@@ -85,10 +92,10 @@ def _last(state: RetryCallState) -> Meaning:
     return found
 
 
-def _body(found: Meaning) -> object:
+def _answer(found: Meaning) -> Ok:
     match found:
-        case Ok(body=body):
-            return body
+        case Ok():
+            return found
         case Refused(status=status, message=message, fields=fields):
             raise AvitoRefused(status, message, fields)
         case Limited(retry_after_s=after_s):

@@ -52,7 +52,8 @@ class NewEvent:
     """
     An inbound event to accept; `body` is the webhook's JSON as it came.
 
-    `own` marks an echo of our own message: a receipt, found again by the `fingerprint` of its content.
+    `own` marks an echo of our own message: a receipt, found again by the `fingerprint` of its content. `recovered`: its
+    webhook never came, `body` is what it would have said.
     """
 
     id: str
@@ -61,6 +62,7 @@ class NewEvent:
     kind: str = "message"
     own: bool = False
     fingerprint: str = ""
+    recovered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,7 @@ class Intake:
                 RECORD_LIFE_S * 1000,
                 (event.fingerprint or "-") if event.own else "",
                 KEPT_S * 1000,
+                "1" if event.recovered else "",
             ],
         )
         if reply[0] == "duplicate":

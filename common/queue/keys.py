@@ -121,6 +121,27 @@ class AccountKeys:
         """
         return self._key("chat", chat_id)
 
+    @property
+    def recover_lock(self) -> str:
+        """
+        Held while one replica looks for missed webhooks, and then until the next look is due.
+        """
+        return self._key("recover", "lock")
+
+    @property
+    def recover_since(self) -> str:
+        """
+        From when on a missed webhook counts, unix ms.
+        """
+        return self._key("recover", "since")
+
+    @property
+    def recover_chats(self) -> str:
+        """
+        The unread chats, and up to which message each was compared.
+        """
+        return self._key("recover", "chats")
+
 
 def workers(prefix: str) -> str:
     """

@@ -312,7 +312,7 @@ async def test_a_callback_nobody_waits_for_ends(
     """
     404 is tried again during the grace; an execution that comes to its wait in time gets the outcome, later ones not.
     """
-    monkeypatch.setattr(decide, "CALLBACK_GRACE_S", 0.3)
+    monkeypatch.setattr(decide, "CALLBACK_GRACE_S", 1.0)
     await events.add(**callback_fields(f"{sandbox.n8n_url}/nowhere"))
     sandbox.faults.add(N8nFault(kind="status", status=409, count=1, path="/webhook-waiting/*"))
     await events.add(

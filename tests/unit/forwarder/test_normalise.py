@@ -472,3 +472,14 @@ def test_no_object_breaks_the_normaliser(found: Json, chat: Json) -> None:
         *got
     ]
     assert isinstance(got["text"], str)
+
+
+@pytest.mark.parametrize("recovered", [True, False])
+def test_a_message_without_a_webhook_says_so(recovered: bool) -> None:
+    """
+    `meta.recovered` is true for a message that was found in its chat, and not there for all others.
+    """
+    meta = normalised(sample("02_webhook_v3_text_in_2025_published_at"), recovered=recovered)["meta"]
+
+    assert isinstance(meta, dict)
+    assert ({"recovered": True} if recovered else {}) == {name: meta[name] for name in meta if name == "recovered"}
