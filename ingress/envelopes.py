@@ -88,7 +88,8 @@ def _parse(raw: bytes) -> dict[str, Any]:
     """
     try:
         document = _DECODE(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # Bytes that are no UTF-8 inside a text are not a DecodeError to msgspec.
         try:
             document = json.loads(raw.decode())
         except (ValueError, RecursionError) as error:

@@ -10,7 +10,10 @@ MAX_BYTES: Final = 24 * 1024 * 1024
 _HEIC_BRANDS: Final = frozenset(
     (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 )
-_LOGO_BYTES: Final = 12
+LOGO_BYTES: Final = 12
+"""
+How many first bytes tell the kind.
+"""
 
 
 class Picture(NamedTuple):
@@ -38,6 +41,6 @@ def sniff(content: bytes) -> Picture | None:
     for start, picture in _BY_START:
         if content.startswith(start):
             return picture
-    if content[4:8] == b"ftyp" and content[8:_LOGO_BYTES] in _HEIC_BRANDS:
+    if content[4:8] == b"ftyp" and content[8:LOGO_BYTES] in _HEIC_BRANDS:
         return Picture("image/heic", "heic")
     return None

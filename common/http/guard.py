@@ -5,7 +5,7 @@ Which addresses a URL given by a user may reach: public ones, and those the oper
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_network
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -17,6 +17,11 @@ from common.settings import Settings
 IPAddress = IPv4Address | IPv6Address
 _Client = TypeVar("_Client", bound=httpx.AsyncClient)
 _NAT64: Final = IPv6Network("64:ff9b::/96")
+# What some versions of `ipaddress` call global, and what no image or callback of a user's lies behind: NAT64 of a local
+# prefix (RFC 8215), IPv4-compatible addresses, site-local ones, IETF's 192.0.0.0/24 (metadata at Oracle), Azure's.
+_NEVER: Final = tuple(
+    map(ip_network, ("64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96", "fec0::/10", "192.0.0.0/24", "168.63.129.16/32"))
+)
 
 __all__ = ["SSRFProtectionError", "allowed_addresses", "guarded", "is_public"]
 
@@ -53,7 +58,9 @@ def is_public(address: IPAddress) -> bool:
     """
     Say whether an address is public; of an IPv6 address that carries an IPv4 one both must be.
     """
-    if address.is_multicast or not address.is_global:
+    if address.is_multicast or any(address.version == net.version and address in net for net in _NEVER):
+        return False
+    if not address.is_global:
         return False
     inner = _carried(address)
     return inner is None or is_public(inner)
