@@ -9,14 +9,23 @@
 
 local streams, i, count = tonumber(ARGV[1]), tonumber(ARGV[3]), ARGV[7]
 group = ARGV[2]
-local mended = 0
+local time = redis.call('TIME')
+local wall = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
--- A head that is no longer pending passes the turn on; one whose turn it is must be in `ready`.
+-- Where a group is gone nothing can be mended: raises NOGROUP before anything is changed.
+local summaries = {}
+for j = 1, streams do
+  summaries[j] = redis.call('XPENDING', key(j, STREAM), group)
+end
+local mended = restore_heads(i, summaries[i])
+
+-- A head that is no longer pending passes the turn on; one whose turn it is must be in `ready`. One that was deleted
+-- while a worker has it stays the worker's until that has settled, or is adopted.
 local scan = redis.call('HSCAN', key(i, LANES), ARGV[4], 'COUNT', count)
 for f = 1, #scan[2], 2 do
   local lane, id = scan[2][f], scan[2][f + 1]
   local who = owner(i, id)
-  if who and #redis.call('XRANGE', key(i, STREAM), id, id) == 0 then
+  if who and string.sub(who, 1, 1) == '~' and #redis.call('XRANGE', key(i, STREAM), id, id) == 0 then
     redis.call('XACK', key(i, STREAM), group, id)
     who = nil
   end
@@ -40,15 +49,22 @@ local function pending(consumer, cursor, each)
       -- A ghost: somebody deleted the entry underneath (R22).
       redis.call('XACK', key(i, STREAM), group, row[1])
       redis.call('HDEL', key(i, TRIES), row[1])
+      redis.call('ZREM', key(i, RETRY), row[1])
       mended = mended + 1
     end
   end
   return #rows == tonumber(count) and '(' .. rows[#rows][1] or '-'
 end
 
-local next_retry = pending('~retry', ARGV[5], function(id)
+local next_retry = pending('~retry', ARGV[5], function(id, fields)
+  local lane, due = lane_of(fields), not_before(fields) or 0
   if not redis.call('ZSCORE', key(i, RETRY), id) then
-    redis.call('ZADD', key(i, RETRY), 0, id)
+    redis.call('ZADD', key(i, RETRY), due, id)
+    mended = mended + 1
+  end
+  -- What was out before keeps its turn; a scheduled send has none yet.
+  if lane ~= '' and due <= wall and not redis.call('HGET', key(i, LANES), lane) then
+    redis.call('HSET', key(i, LANES), lane, id)
     mended = mended + 1
   end
 end)

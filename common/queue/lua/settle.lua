@@ -83,7 +83,12 @@ end
 
 local function retry(item)
   local i = item.stream
-  move(i, item.id, '~retry')
+  if not move(i, item.id, '~retry') then
+    -- Somebody deleted it meanwhile: its chat goes on.
+    remove_all(streams, i, { item.id }, { item.lane })
+    close(item)
+    return 'ok'
+  end
   redis.call('ZADD', key(i, RETRY), wall + item.after_ms, item.id)
   if item.tries then
     redis.call('HSET', key(i, TRIES), item.id, item.tries)

@@ -12,7 +12,19 @@
 
 local streams, group_name, worker, want = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 group = group_name
+
+-- Raises NOGROUP before anything is given out: what a script that fails midway gave out, nobody knows of.
+local summaries = {}
+for i = 1, streams do
+  summaries[i] = redis.call('XPENDING', key(i, STREAM), group)
+end
 gate.open(streams * 6 + 1, 5)
+-- Lanes that somebody deleted must not let a second entry of a chat out.
+for i = 1, streams do
+  if summaries[i][1] > 0 and redis.call('EXISTS', key(i, LANES)) == 0 then
+    restore_heads(i, summaries[i])
+  end
+end
 local limits = gate.limits
 
 local given = {}
@@ -59,9 +71,12 @@ local function flush(i)
   new_heads, behind, waiting = {}, {}, {}
 end
 
-local has_tries = {}
+-- Entries up to `suspects[i]` may have been out when the group was lost (ensure).
+local has_tries, suspects = {}, {}
 for i = 1, streams do
   has_tries[i] = redis.call('EXISTS', key(i, TRIES)) == 1
+  local suspect = has_tries[i] and redis.call('HGET', key(i, TRIES), '*')
+  suspects[i] = suspect and pad(suspect)
 end
 
 local function give(i, id, fields)
@@ -72,16 +87,20 @@ local function give(i, id, fields)
       verdict = 'expired'
     end
   end
-  if tries then
-    local ok, parsed = pcall(cjson.decode, tries)
-    if ok and type(parsed) == 'table' and (tonumber(parsed.crashes) or 0) >= 3 then
-      verdict = 'crashed'
-    end
-  elseif has_tries[i] then
-    -- The group was recreated over entries that may have been out: their outcome is unknown (R10).
-    local suspect = redis.call('HGET', key(i, TRIES), '*')
-    if suspect and pad(id) <= pad(suspect) then
-      tries = '{"outcome_unknown":true,"unknown_since_ms":' .. string.match(id, '^%d+') .. '}'
+  local suspect = suspects[i] and pad(id) <= suspects[i]
+  if tries or suspect then
+    local ok, parsed = pcall(cjson.decode, tries or '{}')
+    if ok and type(parsed) == 'table' then
+      if (tonumber(parsed.crashes) or 0) >= 3 then
+        verdict = 'crashed'
+      end
+      if suspect then
+        -- Its outcome is unknown since it may first have been out (R10), whatever is known of later attempts.
+        local since = tonumber(string.match(id, '^%d+'))
+        parsed.outcome_unknown = true
+        parsed.unknown_since_ms = math.min(tonumber(parsed.unknown_since_ms) or since, since)
+        tries = cjson.encode(parsed)
+      end
     end
   end
   if verdict == 'run' then
@@ -165,15 +184,10 @@ local function fresh(i, n)
   end
   for _, row in ipairs(rows) do
     scans = scans - 1
-    local not_before
-    for f = 1, #row[2], 2 do
-      if row[2][f] == 'not_before' then
-        not_before = tonumber(row[2][f + 1])
-      end
-    end
-    if not_before and not_before > gate.wall then
+    local due = not_before(row[2])
+    if due and due > gate.wall then
       move(i, row[1], '~retry')
-      redis.call('ZADD', key(i, RETRY), not_before, row[1])
+      redis.call('ZADD', key(i, RETRY), due, row[1])
     else
       place(i, row[1], row[2])
     end

@@ -49,8 +49,9 @@ function gate.open(keys_at, args_at)
   if not state[3] then
     redis.call('HSET', gate.hash, 'born', gate.wall)
     if seen_born and limits.requests then
-      -- The state was lost while this caller knew it: nobody knows how many tokens are out (R43).
-      gate.paused_until = gate.now + limits.window
+      -- The state was lost while this caller knew it: nobody knows how many tokens are out (R43). What is under way
+      -- now has ended by then, and counts again from its end on (`date_token`).
+      gate.paused_until = gate.now + math.max(limits.window, limits.hold)
       gate.reason = 'state_lost'
       redis.call('HSET', gate.hash, 'paused_until', gate.paused_until, 'reason', gate.reason)
     end
@@ -122,17 +123,17 @@ function gate.save()
   end
 end
 
--- The request is over: its token stops counting one window from now. An unused token comes back at once; after a
--- timeout of ours the request may still arrive, so a margin is added.
+-- The request is over: its token stops counting one window from now, also where the gate knew it no more. An unused
+-- token comes back at once; after a timeout of ours the request may still arrive, so a margin is added.
 function gate.date_token(token, how)
-  if not gate.limits.requests then
+  if not gate.limits.requests or token == '' then
     return
   end
   if how == 'unused' then
     redis.call('ZREM', gate.tokens, token)
   else
     local margin = how == 'aborted' and gate.limits.margin or 0
-    redis.call('ZADD', gate.tokens, 'XX', gate.now + gate.limits.window + margin, token)
+    redis.call('ZADD', gate.tokens, gate.now + gate.limits.window + margin, token)
   end
 end
 

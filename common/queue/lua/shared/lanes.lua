@@ -19,9 +19,10 @@ local function unpad(padded)
   return ms .. '-' .. seq
 end
 
--- The consumer an entry is pending for, or nil.
+-- The consumer an entry is pending for, or nil: also where its group is gone, for an error in the middle of a script
+-- would leave half of it written (R17).
 local function owner(i, id)
-  local row = redis.call('XPENDING', key(i, STREAM), group, id, id, 1)[1]
+  local row = redis.pcall('XPENDING', key(i, STREAM), group, id, id, 1)[1]
   return row and row[2]
 end
 
@@ -39,6 +40,32 @@ local function lane_of(fields)
     end
   end
   return lane ~= '' and lane or chat
+end
+
+local function not_before(fields)
+  for f = 1, #fields, 2 do
+    if fields[f] == 'not_before' then
+      return tonumber(fields[f + 1])
+    end
+  end
+end
+
+-- What workers have out heads its lane, whatever became of the index. `summary` is the stream's XPENDING.
+local function restore_heads(i, summary)
+  local restored = 0
+  for _, consumer in ipairs(summary[4] or {}) do
+    if string.sub(consumer[1], 1, 1) ~= '~' then
+      for _, row in ipairs(redis.call('XPENDING', key(i, STREAM), group, '-', '+', 1000, consumer[1])) do
+        local entry = redis.call('XRANGE', key(i, STREAM), row[1], row[1])[1]
+        local lane = entry and lane_of(entry[2]) or ''
+        if lane ~= '' and not redis.call('HGET', key(i, LANES), lane) then
+          redis.call('HSET', key(i, LANES), lane, row[1])
+          restored = restored + 1
+        end
+      end
+    end
+  end
+  return restored
 end
 
 -- Whether stream j has lanes at all; asked once a script, for most accounts use one stream at a time.
