@@ -12,7 +12,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from common.errors import Outage, RedisAway
+from common.errors import Outage, RedisAway, RoleChanged
 from common.queue.connection import meaning
 from common.queue.scripts import Argument, Script
 
@@ -87,11 +87,17 @@ class GroupCommit:
         keys = [key for call in group for key in call.keys]
         args = [arg for call in group for arg in (len(call.args), *call.args)]
         replies = await group[0].script(self._client, keys, args)
+        moved = False
         for call, reply in zip(group, replies, strict=True):
             if reply[0] == "error":
-                _fail(call, meaning(ResponseError(reply[1])))
+                error = meaning(ResponseError(reply[1]))
+                moved = moved or isinstance(error, RoleChanged)
+                _fail(call, error)
             elif not call.reply.done():
                 call.reply.set_result(reply)
+        if moved:
+            # It stands inside a good reply, so the connection itself has not noticed.
+            await self._client.connection_pool.disconnect(inuse_connections=False)
 
     def _fail_all(self, group: Sequence[_Call], error: BaseException) -> None:
         # The rest was never sent: it would only wait for the next timeout to learn the same.

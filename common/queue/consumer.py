@@ -25,7 +25,8 @@ from common.queue.settlement import Finished, Settler
 from common.queue.waker import Waker
 
 _BACKOFF_MIN_S: Final = 0.1
-_BACKOFF_MAX_S: Final = 2.0
+# What waits goes on within 2 s of Redis being back (design section 1), and this wait is the better part of it.
+_BACKOFF_MAX_S: Final = 1.0
 _SLOT_POLL_S: Final = 0.1
 _MOST_BUGS: Final = 8
 

@@ -18,6 +18,8 @@ from common.queue.lease import Lease
 
 PASS_S: Final = 2.0
 _EMPTY_CONSUMER_S: Final = 3600
+# Longer than any consumer has been idle.
+_NEVER_MS: Final = 10**15
 _MOST: Final = 500
 _MEND_EACH: Final = 5
 _MEND_COUNT: Final = 100
@@ -63,19 +65,25 @@ class Janitor:
         Adopt for all accounts that hold something, and every few passes mend their indexes.
         """
         busy = [consumer for consumer in self._consumers if consumer.held]
-        if not busy or not self._lease.may_bury:
+        if not busy or not self._lease.fresh:
             return
-        living = await self._lease.others()
+        # What is one's own needs no proof that its holder is dead, and is not made to wait for one (R6).
+        living = await self._lease.others() if self._lease.may_bury else None
         self._passes += 1
         for consumer in busy:
             await self.adopt(consumer, living)
             if self._passes % _MEND_EACH == 0:
                 await self.mend(consumer)
 
-    async def adopt(self, consumer: Consumer, living: Sequence[str]) -> int:
+    async def adopt(self, consumer: Consumer, living: Sequence[str] | None) -> int:
         """
         Put entries of dead workers, and own ones that this process does not know, back to be taken (R29).
+
+        `living` is None while nobody can tell who is dead: then only own ones.
         """
+        life_ms, gone_ms = round(self._lease.life_s * 1000), _EMPTY_CONSUMER_S * 1000
+        if living is None:
+            living, life_ms, gone_ms = (), _NEVER_MS, _NEVER_MS
         indexes = [key for stream in consumer.streams for key in stream.indexes]
         # Never while a take of our own is under way: its entries are ours before we know them (R6).
         async with consumer.taking:
@@ -87,8 +95,8 @@ class Janitor:
                     len(consumer.streams),
                     consumer.group,
                     self._lease.name,
-                    round(self._lease.life_s * 1000),
-                    _EMPTY_CONSUMER_S * 1000,
+                    life_ms,
+                    gone_ms,
                     _MOST,
                     len(living),
                     *living,

@@ -22,7 +22,8 @@ from common.queue.outcomes import Dead, Done, Outcome, Release, Retry
 
 RECORD_LIFE_S: Final = 72 * 3600
 _BATCH: Final = 256
-_BACKOFF_MAX_S: Final = 2.0
+# What waits goes on within 2 s of Redis being back (design section 1), and this wait is the better part of it.
+_BACKOFF_MAX_S: Final = 1.0
 _ORDER: Final = {"done": 0, "retry": 1, "dead": 2}
 
 
@@ -176,14 +177,18 @@ class Settler:
     ) -> list[tuple[Finished, asyncio.Future[str]]]:
         """
         Settle a batch; return what Redis did not take.
+
+        A result is settled under the name that took the entry, also when that name is lost: the owner check tells
+        whether somebody else has it by now (R21). After a FLUSHALL nobody has.
         """
-        stale = [pair for pair in batch if pair[0].worker != self._lease.name]
-        for finished, future in stale:
-            self._log.warning("result_of_lost_lease", entry=finished.entry.entry_id, worker=finished.worker)
-            _resolve(future, "lost")
-        batch = [pair for pair in batch if pair[0].worker == self._lease.name]
-        if not batch:
-            return []
+        refused = []
+        for worker in dict.fromkeys(finished.worker for finished, _ in batch):
+            refused += await self._write_as(worker, [pair for pair in batch if pair[0].worker == worker])
+        return refused
+
+    async def _write_as(
+        self, worker: str, batch: list[tuple[Finished, asyncio.Future[str]]]
+    ) -> list[tuple[Finished, asyncio.Future[str]]]:
         keys = list(self._base_keys)
         items = [(pair, self._item(pair[0], keys)) for pair in batch]
         items.sort(key=lambda item: _ORDER[item[1]["action"]])
@@ -195,7 +200,7 @@ class Settler:
                 [
                     self._streams,
                     self._group,
-                    self._lease.name,
+                    worker,
                     channel,
                     *self._gate.arguments,
                     RECORD_LIFE_S * 1000,

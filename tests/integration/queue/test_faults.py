@@ -163,6 +163,48 @@ async def test_a_lost_reply_of_take_is_found_again(queue: Queue) -> None:
     assert [1] == [entry.tries.crashes for entry in recorder.seen]
 
 
+async def test_a_lost_reply_of_take_is_found_again_soon_after_an_outage(queue: Queue) -> None:
+    """
+    What is one's own needs no proof that its holder is dead: it does not wait until the leases are whole again.
+    """
+    recorder = Recorder()
+    async with queue.running(recorder, life_s=10.0) as role:
+        await eventually(lambda: role.lease.fresh)
+        assert not role.lease.may_bury
+        (consumer,) = role.consumers
+        async with consumer.taking:
+            await queue.send("m1")
+            keys = [*queue.keys.commands.indexes, *queue.keys.bulk.indexes, *queue.gate().keys]
+            arguments = [2, "dispatcher", role.lease.name, 1, *queue.gate().arguments]
+            await scripts.TAKE(queue.connections.commands, keys, arguments)
+        await recorder.count(1, 8)
+        await eventually(queue.empty)
+
+
+async def test_a_result_counts_although_the_workers_name_was_lost_while_nobody_took_it_over(queue: Queue) -> None:
+    """
+    After a FLUSHALL the names are gone, but what is taken meanwhile is still its taker's: it is settled, not repeated.
+    """
+    goes = asyncio.Event()
+
+    async def decide(_entry: Entry, _permit: Permit) -> Outcome:
+        await goes.wait()
+        return Done("sent")
+
+    recorder = Recorder(decide)
+    async with queue.running(recorder, life_s=10.0) as role:
+        name = role.lease.name
+        await queue.send("m1")
+        await recorder.count(1)
+        await queue.connections.commands.delete(workers(queue.settings.key_prefix))
+        await role.lease.beat()
+        assert role.lease.name != name
+        goes.set()
+        await eventually(queue.empty, 5)
+
+    assert ["m1"] == recorder.ids()
+
+
 async def test_a_lost_group_is_made_again_at_the_start_of_the_stream(queue: Queue) -> None:
     """
     After XGROUP DESTROY everything still in the stream is handled once; what may have been out is marked unknown.
