@@ -48,13 +48,14 @@ class Fleet:
         self.queue = Queue(self.connections, self.settings)
         self.url = f"http://127.0.0.1:{self.port}"
         self.client = httpx.AsyncClient(base_url=self.url, timeout=60.0)
+        self._logs: dict[int, Path] = {}
 
     async def start(self, *roles: str) -> asyncio.subprocess.Process:
         """
         Start a process with these roles and wait until it works.
         """
-        before = await self._workers()
-        log = (self.folder / f"{len(self.processes)}-{'-'.join(roles)}.log").open("wb")
+        path = self.folder / f"{len(self._logs)}-{'-'.join(roles)}-{secrets.token_hex(2)}.log"
+        log = path.open("wb")
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -68,20 +69,33 @@ class Fleet:
         )
         log.close()
         self.processes.append(process)
+        self._logs[process.pid] = path
         working = len([role for role in roles if role != "ingress"])
 
         async def ready() -> bool:
-            assert process.returncode is None, f"it ended: {(self.folder / log.name).read_text()}"
-            if len(await self._workers() - before) < working:
+            assert process.returncode is None, f"it ended: {self.log_of(process)}"
+            if await self._workers_of(process) < working:
                 return False
             return "ingress" not in roles or await self._answers()
 
         await eventually(ready, START_S)
         return process
 
-    async def _workers(self) -> set[str]:
+    async def start_all(self, *processes: tuple[str, ...]) -> list[asyncio.subprocess.Process]:
+        """
+        Start several processes at once, each with its roles, and wait until all work.
+        """
+        return list(await asyncio.gather(*(self.start(*roles) for roles in processes)))
+
+    def log_of(self, process: asyncio.subprocess.Process) -> str:
+        """
+        Return what a process has logged.
+        """
+        return self._logs[process.pid].read_text(encoding="utf-8")
+
+    async def _workers_of(self, process: asyncio.subprocess.Process) -> int:
         names = await self.connections.commands.zrange(keys.workers(self.settings.key_prefix), 0, -1)
-        return {str(name) for name in names}
+        return sum(f"-{process.pid}-" in name for name in names)
 
     async def _answers(self) -> bool:
         try:

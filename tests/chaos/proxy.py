@@ -1,0 +1,109 @@
+"""
+A TCP proxy between the gateway and Redis that loses replies, is slow, or cuts connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+CHUNK = 65536
+
+
+class Proxy:
+    """
+    Passes bytes on, and does to them what its switches say; each may be changed at any time.
+
+    * `lose`: chance that a chunk of replies, and all that follows on its connection, is swallowed: the command has
+      taken effect, and the client waits until its timeout
+    * `delay_s`: how long each chunk waits, in both directions. A command still reaches the server when its client has
+      given up meanwhile, as on a slow network
+    * `target`: where new connections lead; those that are open keep theirs, as behind a name that changed its address
+    """
+
+    def __init__(self, host: str, port: int, seed: int = 0) -> None:
+        self.target = (host, port)
+        self.lose = 0.0
+        self.delay_s = 0.0
+        self.lost = 0
+        self._chance = random.Random(seed)
+        self._open: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    @asynccontextmanager
+    async def start(cls, host: str, port: int, seed: int = 0) -> AsyncIterator[Proxy]:
+        """
+        Listen on a free port until the block ends.
+        """
+        proxy = cls(host, port, seed)
+        proxy._server = await asyncio.start_server(proxy._serve, "127.0.0.1", 0)
+        try:
+            yield proxy
+        finally:
+            proxy._server.close()
+            proxy.cut()
+            for task in proxy._tasks:
+                task.cancel()
+            await asyncio.gather(*proxy._tasks, return_exceptions=True)
+
+    @property
+    def url(self) -> str:
+        """
+        Return the address for `REDIS_URL`.
+        """
+        assert self._server is not None
+        return f"redis://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    def cut(self) -> int:
+        """
+        Cut all connections; return how many there were.
+        """
+        cut = list(self._open)
+        for writer in cut:
+            writer.transport.abort()
+        return len(cut)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self._open.add(writer)
+        try:
+            with suppress(OSError, asyncio.CancelledError):
+                there, back = await asyncio.open_connection(*self.target)
+                try:
+                    await asyncio.gather(self._requests(reader, back), self._replies(there, writer))
+                finally:
+                    back.transport.abort()
+        finally:
+            self._open.discard(writer)
+            writer.transport.abort()
+
+    async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while chunk := await reader.read(CHUNK):
+                if self.delay_s:
+                    await asyncio.sleep(self.delay_s)
+                writer.write(chunk)
+                await writer.drain()
+        with suppress(OSError):
+            writer.write_eof()
+
+    async def _replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        swallow = False
+        with suppress(OSError):
+            while chunk := await reader.read(CHUNK):
+                if self.delay_s:
+                    await asyncio.sleep(self.delay_s)
+                if not swallow and self.lose and self._chance.random() < self.lose:
+                    swallow = True
+                    self.lost += 1
+                if not swallow:
+                    writer.write(chunk)
+                    await writer.drain()
+        writer.transport.abort()
