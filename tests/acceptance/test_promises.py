@@ -197,21 +197,21 @@ async def test_a_killed_worker_loses_nothing(start: Start, sandbox: Sandbox) -> 
     """
     A kill -9 in the middle of sending: what it held goes on within 15 s, and every message is shown once, in order.
     """
-    sandbox.faults.add(AvitoFault(kind="latency", delay_s=0.2, delay_max_s=0.3, path="*/messages"))
+    sandbox.faults.add(AvitoFault(kind="latency", delay_s=0.3, delay_max_s=0.4, path="*/messages"))
     async with start(**FAST) as running:
         await running.start("ingress")
         victim = await running.start("dispatcher")
         posted = await post_in_order(running, 60)
         await sandbox.avito.wait_for(lambda avito: len(avito.sent()) >= 10, timeout_s=20)
-        await running.start("dispatcher")
         await running.stop(victim, signal.SIGKILL)
         killed_s = time.monotonic()
+        assert await running.held_by(victim) > 0
+        await running.start("dispatcher")
 
         async def taken_over() -> bool:
             depths = await running.queue.records.depths("100000001")
             return not await running.held_by(victim) and depths[0].retrying == 0
 
-        assert await running.held_by(victim) > 0
         await eventually(taken_over, 40)
         went_on_s = time.monotonic() - killed_s
         await eventually(running.queue.empty, 60)
