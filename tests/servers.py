@@ -6,10 +6,12 @@ A real Redis or Valkey for the tests: a container where a Docker engine answers,
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import socket
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -32,7 +34,13 @@ def kind() -> Kind:
     asked = os.environ.get("TEST_REDIS")
     if asked in {"docker", "embedded"}:
         return cast("Kind", asked)
-    return "docker" if _docker_has_image() else "embedded"
+    with warnings.catch_warnings():
+        # docker-py leaves the socket open on which no engine answered. It is collected here, where that is expected,
+        # and not in the middle of some test.
+        warnings.simplefilter("ignore", ResourceWarning)
+        has_image = _docker_has_image()
+        gc.collect()
+    return "docker" if has_image else "embedded"
 
 
 def _docker_has_image() -> bool:
