@@ -41,9 +41,8 @@ run: install ## start all roles; without AVITO_CLIENT_ID against the sandbox
 	@$(BIN)/avito-gateway run
 
 .PHONY: demo
-demo: install ## start all roles against the sandbox, whatever .env says
-	@AVITO_CLIENT_ID= AVITO_CLIENT_SECRET= AVITO_USER_ID= ACCOUNTS_FILE= N8N_WEBHOOK_URL= REDIS_URL= \
-		$(BIN)/avito-gateway run
+demo: install ## show a 429, a lost answer, n8n down and a killed worker heal
+	@$(BIN)/avito-gateway demo
 
 .PHONY: test
 test: $(VENV)/.dev ## run the suite, but for chaos and bench

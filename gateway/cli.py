@@ -8,16 +8,28 @@ import asyncio
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
+from click.shell_completion import get_completion_class
 
 from common import log
 from common.errors import GatewayError, SettingsError
 from gateway.profile import read_profile
 from gateway.version import version
 
+if TYPE_CHECKING:
+    from gateway.dead import Chosen, Filter
+
+FILTER = click.option(
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Those whose field is that; FIELD~PART: contains that. May be repeated, such as reason=rejected.",
+)
 ACCOUNT = click.option("--account", "user_id", metavar="ID", help="Avito account; the default is AVITO_USER_ID.")
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="For programs: JSON on standard output.")
 SIDE = click.option("--side", type=click.Choice(["commands", "events"]), help="Towards Avito, or towards n8n; both.")
 
 
@@ -46,6 +58,18 @@ def run(roles: tuple[Any, ...], workers: int) -> None:
     from gateway.run import run as run_program  # noqa: PLC0415
 
     run_program(profile, roles or ROLES, workers)
+
+
+@cli.command()
+def demo() -> None:
+    """
+    Tell on one screen what the gateway is for: a 429, a lost answer, n8n down, a killed worker, and all heals.
+
+    Takes about half a minute, touches no settings, and exits with 0 only if every message arrived.
+    """
+    from gateway import demo as story  # noqa: PLC0415
+
+    raise SystemExit(_run(story.tell()))
 
 
 @cli.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -78,37 +102,116 @@ def init(path: Path, *, force: bool) -> None:
 @click.argument("text")
 @click.option("--wait", is_flag=True, help="Wait until it is sent; exit with 1 if it fails.")
 @click.option("--timeout", "timeout_s", default=60.0, show_default=True, help="How long to wait, in seconds.")
+@AS_JSON
 @ACCOUNT
-def send(chat_id: str, text: str, timeout_s: float, user_id: str | None, *, wait: bool) -> None:
+def send(chat_id: str, text: str, timeout_s: float, user_id: str | None, *, wait: bool, as_json: bool) -> None:
     """
     Queue a text for a chat; prints the command's id.
     """
     from gateway import send as sending  # noqa: PLC0415
 
-    raise SystemExit(_run(sending.send(chat_id, text, user_id, wait_s=timeout_s if wait else None)))
+    raise SystemExit(_run(sending.send(chat_id, text, user_id, wait_s=timeout_s if wait else None, as_json=as_json)))
+
+
+@cli.command()
+@click.argument("path", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--batch", metavar="NAME", help="Another name sends the same messages anew; default: the file's name.")
+@click.option("--no-wait", is_flag=True, help="Return when they are stored.")
+@AS_JSON
+@ACCOUNT
+def bulk(path: Path, batch: str | None, user_id: str | None, *, no_wait: bool, as_json: bool) -> None:
+    """
+    Send the messages of a file: CSV with the columns chat_id, text and any of priority, send_at, key; or JSON lines.
+
+    All lines are checked before the first is stored. After Ctrl-C the same file goes on where it stopped; nothing is
+    sent twice within 72 hours. What failed is written to FILE.report.csv, with the reason.
+    """
+    from gateway import bulk as sending  # noqa: PLC0415
+
+    raise SystemExit(_run(sending.send(path, user_id, batch=batch, wait=not no_wait, as_json=as_json)))
 
 
 @cli.command()
 @click.argument("message_id", metavar="ID")
+@AS_JSON
 @ACCOUNT
-def status(message_id: str, user_id: str | None) -> None:
+def status(message_id: str, user_id: str | None, *, as_json: bool) -> None:
     """
     Show what became of a command, or of a message that came in.
     """
     from gateway import status as record  # noqa: PLC0415
 
-    raise SystemExit(_run(record.show(message_id, user_id)))
+    raise SystemExit(_run(record.show(message_id, user_id, as_json=as_json)))
 
 
 @cli.command()
+@click.option("--chat", "chat_id", metavar="CHAT", help="This chat alone.")
+@click.option("--no-text", is_flag=True, help="Leave the texts out.")
+@AS_JSON
 @ACCOUNT
-def doctor(user_id: str | None) -> None:
+def tail(chat_id: str | None, user_id: str | None, *, no_text: bool, as_json: bool) -> None:
+    """
+    Follow both directions live: what is accepted, each attempt, and the end. Ctrl-C stops.
+    """
+    from gateway import tail as following  # noqa: PLC0415
+
+    raise SystemExit(_run(following.follow(user_id, chat_id=chat_id, as_json=as_json, with_text=not no_text)))
+
+
+@cli.command()
+@click.argument("chat_id", metavar="CHAT")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@AS_JSON
+@ACCOUNT
+def erase(chat_id: str, user_id: str | None, *, yes: bool, as_json: bool) -> None:
+    """
+    Remove a customer's traces: records, caches and dead letters of a chat. Says what was removed.
+
+    What is still under way is left, with exit code 1.
+    """
+    from gateway import erase as erasing  # noqa: PLC0415
+
+    if not yes:
+        click.confirm(f"Remove what is kept of chat {chat_id} for good?", abort=True)
+    raise SystemExit(_run(erasing.erase(chat_id, user_id, as_json=as_json)))
+
+
+@cli.command()
+@click.argument("url", metavar="URL")
+@ACCOUNT
+def subscribe(url: str, user_id: str | None) -> None:
+    """
+    Tell Avito to send its webhooks to URL, such as https://gateway.example.com/webhook/avito.
+    """
+    from gateway import subscribe as subscribing  # noqa: PLC0415
+
+    raise SystemExit(_run(subscribing.subscribe(url, user_id)))
+
+
+@cli.command()
+@click.option("--fix", is_flag=True, help="Mend what cannot do harm: the mode of .env, missing consumer groups.")
+@AS_JSON
+@ACCOUNT
+def doctor(user_id: str | None, *, fix: bool, as_json: bool) -> None:
     """
     Check settings, Redis, Avito and n8n; says what to do. Exit with 1 if something fails.
     """
     from gateway import doctor as checks  # noqa: PLC0415
 
-    raise SystemExit(_run(checks.run(user_id)))
+    raise SystemExit(_run(checks.run(user_id, fix=fix, as_json=as_json)))
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """
+    Print what makes the Tab key complete commands in a shell.
+
+    For bash: put  eval "$(avito-gateway completion bash)"  into ~/.bashrc.
+    """
+    made = get_completion_class(shell)
+    assert made is not None
+    click.echo(made(cli, {}, "avito-gateway", "_AVITO_GATEWAY_COMPLETE").source())
 
 
 @cli.group()
@@ -119,17 +222,18 @@ def dead() -> None:
 
 
 @dead.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@AS_JSON
 @click.option("--count", default=100, show_default=True, type=click.IntRange(1), help="Newest first, so many a side.")
+@FILTER
 @SIDE
 @ACCOUNT
-def dead_list(count: int, side: Any, user_id: str | None, *, as_json: bool) -> None:
+def dead_list(count: int, filters: tuple[Any, ...], side: Any, user_id: str | None, *, as_json: bool) -> None:
     """
-    List the newest dead letters.
+    List the newest dead letters, without their texts; --json gives one object a line.
     """
     from gateway import dead as graves  # noqa: PLC0415
 
-    raise SystemExit(_run(graves.show_list(side, user_id, count=count, as_json=as_json)))
+    raise SystemExit(_run(graves.show_list(side, user_id, count=count, filters=_filters(filters), as_json=as_json)))
 
 
 @dead.command("show")
@@ -138,7 +242,7 @@ def dead_list(count: int, side: Any, user_id: str | None, *, as_json: bool) -> N
 @ACCOUNT
 def dead_show(dead_ids: tuple[str, ...], side: Any, user_id: str | None) -> None:
     """
-    Show dead letters whole, texts included.
+    Show dead letters whole, texts included, as JSON.
     """
     from gateway import dead as graves  # noqa: PLC0415
 
@@ -148,39 +252,74 @@ def dead_show(dead_ids: tuple[str, ...], side: Any, user_id: str | None) -> None
 @dead.command("redrive")
 @click.argument("dead_ids", metavar="[ID...]", nargs=-1)
 @click.option("--all", "is_all", is_flag=True, help="All there are now.")
+@click.option("--rate", "rate_per_min", type=click.FloatRange(0, min_open=True), help="At most so many a minute.")
+@FILTER
+@AS_JSON
 @SIDE
 @ACCOUNT
-def dead_redrive(dead_ids: tuple[str, ...], side: Any, user_id: str | None, *, is_all: bool) -> None:
+def dead_redrive(
+    dead_ids: tuple[str, ...],
+    rate_per_min: float | None,
+    filters: tuple[Any, ...],
+    side: Any,
+    user_id: str | None,
+    *,
+    is_all: bool,
+    as_json: bool,
+) -> None:
     """
     Put dead letters back into their queue.
     """
     from gateway import dead as graves  # noqa: PLC0415
 
-    _ids_or_all(dead_ids, is_all=is_all)
-    raise SystemExit(_run(graves.redrive(dead_ids, side, user_id)))
+    chosen = _chosen(dead_ids, filters, is_all=is_all)
+    raise SystemExit(_run(graves.redrive(chosen, side, user_id, rate_per_min=rate_per_min, as_json=as_json)))
 
 
 @dead.command("drop")
 @click.argument("dead_ids", metavar="[ID...]", nargs=-1)
 @click.option("--all", "is_all", is_flag=True, help="All there are now.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@FILTER
+@AS_JSON
 @SIDE
 @ACCOUNT
-def dead_drop(dead_ids: tuple[str, ...], side: Any, user_id: str | None, *, is_all: bool, yes: bool) -> None:
+def dead_drop(
+    dead_ids: tuple[str, ...],
+    filters: tuple[Any, ...],
+    side: Any,
+    user_id: str | None,
+    *,
+    is_all: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
     """
     Delete dead letters for good.
     """
     from gateway import dead as graves  # noqa: PLC0415
 
-    _ids_or_all(dead_ids, is_all=is_all)
-    if is_all and not yes:
-        click.confirm("Delete all dead letters for good?", abort=True)
-    raise SystemExit(_run(graves.drop(dead_ids, side, user_id)))
+    chosen = _chosen(dead_ids, filters, is_all=is_all)
+    if not dead_ids and not yes:
+        click.confirm(f"Delete {'all dead letters' if is_all else 'what fits'} for good?", abort=True)
+    raise SystemExit(_run(graves.drop(chosen, side, user_id, as_json=as_json)))
 
 
-def _ids_or_all(dead_ids: tuple[str, ...], *, is_all: bool) -> None:
-    if bool(dead_ids) == is_all:
-        raise click.UsageError("Name dead letters, or say --all.")
+def _filters(texts: tuple[str, ...]) -> tuple[Filter, ...]:
+    from gateway.dead import Filter  # noqa: PLC0415
+
+    try:
+        return tuple(Filter.parse(text) for text in texts)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--filter") from None
+
+
+def _chosen(dead_ids: tuple[str, ...], filters: tuple[str, ...], *, is_all: bool) -> Chosen:
+    from gateway.dead import Chosen  # noqa: PLC0415
+
+    if bool(dead_ids) + bool(filters) + is_all != 1:
+        raise click.UsageError("Name dead letters, or say --filter, or --all.")
+    return Chosen(dead_ids, _filters(filters))
 
 
 def _run(work: Coroutine[Any, Any, int]) -> int:

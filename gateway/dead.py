@@ -4,13 +4,21 @@ Dead letters from the command line.
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import click
+from rich import box
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from rich.text import Text
 
 from common.errors import GatewayError
 from common.queue.dead import DeadLetter, DeadLetters, Side
@@ -20,6 +28,57 @@ from gateway.session import open_session
 SIDES: Final[tuple[Side, ...]] = ("commands", "events")
 PAGE: Final = 100
 COLUMNS: Final = ("id", "side", "kind", "chat_id", "reason", "attempts", "died_at", "detail")
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """
+    `FIELD=VALUE`: a field is just that; `FIELD~PART`: it contains that, in any case of letters.
+    """
+
+    field: str
+    is_part: bool
+    value: str
+
+    @classmethod
+    def parse(cls, text: str) -> Filter:
+        """
+        Read one.
+
+        Raises:
+
+            ValueError: there is neither `=` nor `~` behind a name.
+
+        """
+        found = re.fullmatch(r"(\w+)([=~])(.*)", text, re.DOTALL)
+        if found is None:
+            raise ValueError(
+                f"{text!r} is neither FIELD=VALUE nor FIELD~PART, such as reason=rejected or detail~timeout"
+            )
+        return cls(found[1], found[2] == "~", found[3])
+
+    def takes(self, letter: DeadLetter) -> bool:
+        """
+        Say whether it fits a letter.
+        """
+        value = letter.fields.get(self.field, "")
+        return self.value.lower() in value.lower() if self.is_part else self.value == value
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """
+    The letters with these ids; without ids all that fit every filter.
+    """
+
+    dead_ids: tuple[str, ...] = ()
+    filters: tuple[Filter, ...] = ()
+
+    def takes(self, letter: DeadLetter) -> bool:
+        """
+        Say whether every filter fits.
+        """
+        return all(one.takes(letter) for one in self.filters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +118,21 @@ class Graves:
                     yield side, letter
                 before = page[-1].dead_id
 
+    async def chosen(self, chosen: Chosen) -> list[tuple[Side, DeadLetter]]:
+        """
+        Return the letters chosen, those named in their order; one that is not there is said.
+        """
+        if not chosen.dead_ids:
+            return [found async for found in self.all() if chosen.takes(found[1])]
+        letters = []
+        for dead_id in chosen.dead_ids:
+            found = await self.find(dead_id)
+            if found is None:
+                click.echo(f"There is no dead letter {dead_id}.", err=True)
+            else:
+                letters.append(found)
+        return letters
+
 
 @asynccontextmanager
 async def _graves(side: Side | None, user_id: str | None) -> AsyncIterator[Graves]:
@@ -67,22 +141,27 @@ async def _graves(side: Side | None, user_id: str | None) -> AsyncIterator[Grave
         yield Graves(letters, session.account.user_id, (side,) if side is not None else SIDES)
 
 
-async def show_list(side: Side | None, user_id: str | None, *, count: int, as_json: bool) -> int:
+async def show_list(
+    side: Side | None, user_id: str | None, *, count: int, filters: tuple[Filter, ...], as_json: bool
+) -> int:
     """
     Print the newest letters of each side, without their texts. Return the exit code.
     """
+    chosen = Chosen(filters=filters)
+    rows: list[dict[str, str]] = []
     async with _graves(side, user_id) as graves:
-        rows = [
-            summary(one, letter)
-            for one in graves.sides
-            for letter in await graves.letters.list(graves.user_id, one, count=count)
-        ]
+        left = dict.fromkeys(graves.sides, count)
+        async for one, letter in graves.all():
+            if left[one] and chosen.takes(letter):
+                left[one] -= 1
+                rows.append(summary(one, letter))
+            if not any(left.values()):
+                break
     if as_json:
         for row in rows:
             click.echo(json.dumps(row, ensure_ascii=False))
     elif rows:
-        for line in table(rows):
-            click.echo(line)
+        Console(soft_wrap=not sys.stdout.isatty()).print(table(rows))
     else:
         click.echo("No dead letters.")
     return 0
@@ -90,62 +169,63 @@ async def show_list(side: Side | None, user_id: str | None, *, count: int, as_js
 
 async def show(dead_ids: Sequence[str], side: Side | None, user_id: str | None) -> int:
     """
-    Print letters whole. Return the exit code: 1 if one is not there.
+    Print letters whole, as JSON. Return the exit code: 1 if one is not there.
     """
-
-    async def print_one(_: Graves, found: tuple[Side, DeadLetter]) -> bool:
-        one, letter = found
-        click.echo(json.dumps({"dead_id": letter.dead_id, "side": one, **letter.fields}, ensure_ascii=False, indent=2))
-        return True
-
     async with _graves(side, user_id) as graves:
-        return 0 if await _each(graves, dead_ids, print_one) == len(dead_ids) else 1
+        found = await graves.chosen(Chosen(tuple(dead_ids)))
+    for one, letter in found:
+        click.echo(json.dumps({"dead_id": letter.dead_id, "side": one, **letter.fields}, ensure_ascii=False, indent=2))
+    return 0 if len(found) == len(dead_ids) else 1
 
 
-async def redrive(dead_ids: Sequence[str], side: Side | None, user_id: str | None) -> int:
+async def redrive(
+    chosen: Chosen, side: Side | None, user_id: str | None, *, rate_per_min: float | None, as_json: bool
+) -> int:
     """
-    Put letters back, all of them when none is named. Return the exit code: 1 if one is not there.
+    Put letters back, at most so many a minute. Return the exit code: 1 if one that was named is not there.
     """
 
     async def put_back(graves: Graves, found: tuple[Side, DeadLetter]) -> bool:
         return await graves.letters.redrive(graves.user_id, found[0], found[1].dead_id) is not None
 
-    return await _change(dead_ids, side, user_id, put_back, "put back into the queue")
+    pause_s = 60 / rate_per_min if rate_per_min else 0.0
+    return await _change(chosen, side, user_id, put_back, "put back into the queue", pause_s=pause_s, as_json=as_json)
 
 
-async def drop(dead_ids: Sequence[str], side: Side | None, user_id: str | None) -> int:
+async def drop(chosen: Chosen, side: Side | None, user_id: str | None, *, as_json: bool) -> int:
     """
-    Delete letters, all of them when none is named. Return the exit code: 1 if one is not there.
+    Delete letters. Return the exit code: 1 if one that was named is not there.
     """
 
     async def delete(graves: Graves, found: tuple[Side, DeadLetter]) -> bool:
         return await graves.letters.drop(graves.user_id, found[0], found[1].dead_id)
 
-    return await _change(dead_ids, side, user_id, delete, "deleted")
+    return await _change(chosen, side, user_id, delete, "deleted", pause_s=0.0, as_json=as_json)
 
 
 Action = Callable[[Graves, tuple[Side, DeadLetter]], Awaitable[bool]]
 
 
-async def _change(dead_ids: Sequence[str], side: Side | None, user_id: str | None, action: Action, done: str) -> int:
+async def _change(
+    chosen: Chosen,
+    side: Side | None,
+    user_id: str | None,
+    action: Action,
+    done: str,
+    *,
+    pause_s: float,
+    as_json: bool,
+) -> int:
+    console = Console(stderr=True)
     async with _graves(side, user_id) as graves:
-        if dead_ids:
-            count = await _each(graves, dead_ids, action)
-        else:
-            count = sum([await action(graves, found) async for found in graves.all()])
-    click.echo(f"{count} {done}.")
-    return 0 if count >= len(dead_ids) else 1
-
-
-async def _each(graves: Graves, dead_ids: Sequence[str], action: Action) -> int:
-    count = 0
-    for dead_id in dead_ids:
-        found = await graves.find(dead_id)
-        if found is None or not await action(graves, found):
-            click.echo(f"There is no dead letter {dead_id}.", err=True)
-        else:
-            count += 1
-    return count
+        found = await graves.chosen(chosen)
+        count = 0
+        for one in track(found, done, console=console, disable=not console.is_terminal):
+            if count and pause_s:
+                await asyncio.sleep(pause_s)
+            count += await action(graves, one)
+    click.echo(json.dumps({"count": count, "done": done}) if as_json else f"{count} {done}.")
+    return 0 if count >= len(chosen.dead_ids) else 1
 
 
 def summary(side: Side, letter: DeadLetter) -> dict[str, str]:
@@ -165,10 +245,13 @@ def summary(side: Side, letter: DeadLetter) -> dict[str, str]:
     }
 
 
-def table(rows: Sequence[dict[str, str]]) -> list[str]:
+def table(rows: Sequence[dict[str, str]]) -> Table:
     """
-    Return the rows as aligned lines under a heading; the last column is as long as it is.
+    Return the rows as a table that fits the terminal.
     """
-    named = [dict(zip(COLUMNS, COLUMNS, strict=True)), *rows]
-    widths = {name: max(len(row[name]) for row in named) for name in COLUMNS}
-    return ["  ".join(row[name].ljust(widths[name]) for name in COLUMNS).rstrip() for row in named]
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in COLUMNS:
+        made.add_column(name, no_wrap=name in ("id", "side"), overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(row[name]) for name in COLUMNS))
+    return made

@@ -4,9 +4,11 @@ The doctor: asks everything the gateway depends on, and prints what it found.
 
 from __future__ import annotations
 
+import json
 import stat
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -16,19 +18,22 @@ from common.avito.client import Avito
 from common.errors import GatewayError, Outage, RedisMisuse, SettingsError
 from common.queue.connection import Connections, connect
 from common.settings import Account, Settings
-from gateway import avito_checks, n8n_checks, redis_facts
+from gateway import avito_checks, n8n_checks, queue_checks, redis_facts
 from gateway.banner import redis_name
 from gateway.findings import Finding, failed
 from gateway.profile import Profile, read_profile
 from gateway.session import redis_address
 
 ENV_FILE: Final = Path(".env")
+OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _COLOURS: Final = {"OK": "green", "WARN": "yellow", "FAIL": "red"}
 
 
-async def run(user_id: str | None) -> int:
+async def run(user_id: str | None, *, fix: bool = False, as_json: bool = False) -> int:
     """
     Check everything and print it as it is found. Return the exit code: 1 if one thing fails.
+
+    `fix` mends what cannot do harm: the mode of `.env`, and consumer groups that are missing in Redis.
 
     Raises:
 
@@ -39,11 +44,7 @@ async def run(user_id: str | None) -> int:
 
     def tell(findings: Sequence[Finding]) -> None:
         found.extend(findings)
-        for finding in findings:
-            first, *rest = finding.lines()
-            click.echo(click.style(finding.level, fg=_COLOURS[finding.level]) + first[len(finding.level) :])
-            for line in rest:
-                click.echo(line)
+        _show(findings, as_json=as_json)
 
     try:
         profile = read_profile()
@@ -51,36 +52,49 @@ async def run(user_id: str | None) -> int:
         tell([Finding("FAIL", "settings", str(error), "Mend it in .env or in the environment.")])
         return 1
     accounts = profile.settings.accounts if user_id is None else (profile.account(user_id),)
-    tell(settings_findings(profile, _mode(ENV_FILE)))
+    tell(settings_findings(profile, _mode(ENV_FILE), fixed=fix and _close(ENV_FILE)))
     async with AsyncExitStack() as stack:
         connections = await _redis(stack, profile.settings, tell)
-        if profile.is_sandbox:
-            tell(
-                [
-                    Finding(
-                        "WARN", "avito", "not checked: the sandbox stands in for Avito and n8n", "Set AVITO_CLIENT_ID."
-                    )
-                ]
-            )
-            return int(failed(found))
-        if connections is None:
-            tell(
-                [
-                    Finding(
-                        "WARN", "avito", "not checked: the limit and the token are kept in Redis", "Mend Redis first."
-                    )
-                ]
-            )
-        else:
+        if connections is not None:
+            for account in accounts:
+                tell(await queue_checks.check(connections, profile.settings, account, fix=fix))
+        if (why := _unchecked(profile, connections)) is None:
+            assert connections is not None
             await _avito(profile.settings, accounts, connections, tell)
+        else:
+            tell([why])
+    if profile.is_sandbox:
+        return int(failed(found))
     for account in accounts:
         tell([await n8n_checks.check(account)])
     return int(failed(found))
 
 
-def settings_findings(profile: Profile, env_mode: int | None) -> list[Finding]:
+def _show(findings: Sequence[Finding], *, as_json: bool) -> None:
+    for finding in findings:
+        if as_json:
+            click.echo(json.dumps(asdict(finding), ensure_ascii=False))
+            continue
+        first, *rest = finding.lines()
+        click.echo(click.style(finding.level, fg=_COLOURS[finding.level]) + first[len(finding.level) :])
+        for line in rest:
+            click.echo(line)
+
+
+def _unchecked(profile: Profile, connections: Connections | None) -> Finding | None:
     """
-    Say what the settings lack. `env_mode` is the mode of `.env`, None when there is none.
+    Say why Avito cannot be asked; None when it can.
+    """
+    if profile.is_sandbox:
+        return Finding("WARN", "avito", "not checked: the sandbox stands in for Avito and n8n", "Set AVITO_CLIENT_ID.")
+    if connections is None:
+        return Finding("WARN", "avito", "not checked: the limit and the token are kept in Redis", "Mend Redis first.")
+    return None
+
+
+def settings_findings(profile: Profile, env_mode: int | None, *, fixed: bool = False) -> list[Finding]:
+    """
+    Say what the settings lack. `env_mode` is the mode of `.env`, None when there is none; `fixed` says it was mended.
     """
     settings = profile.settings
     found = []
@@ -106,11 +120,26 @@ def settings_findings(profile: Profile, env_mode: int | None) -> list[Finding]:
             found.append(Finding("WARN", name, f"not set: {meaning}", "`avito-gateway init` makes one."))
         else:
             found.append(Finding("OK", name, "set"))
-    if env_mode is not None and env_mode & (stat.S_IRWXG | stat.S_IRWXO):
+    if fixed:
+        found.append(Finding("OK", ".env", "others could read it; its mode is 600 now"))
+    elif env_mode is not None and env_mode & OTHERS:
         found.append(
-            Finding("WARN", ".env", f"its mode is {env_mode:03o}: others can read it", "Run `chmod 600 .env`.")
+            Finding(
+                "WARN", ".env", f"its mode is {env_mode:03o}: others can read it", "Run `doctor --fix`, or chmod 600."
+            )
         )
     return found
+
+
+def _close(path: Path) -> bool:
+    """
+    Take a file from others; say whether that was needed.
+    """
+    mode = _mode(path)
+    if mode is None or not mode & OTHERS:
+        return False
+    path.chmod(0o600)
+    return True
 
 
 def _mode(path: Path) -> int | None:

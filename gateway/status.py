@@ -5,16 +5,20 @@ What became of a message.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
 from common.queue.records import Records
 from gateway.session import open_session
 
+_HEAD = ("id", "status", "kind", "chat_id", "message_id", "reason", "detail")
 
-async def show(message_id: str, user_id: str | None) -> int:
+
+async def show(message_id: str, user_id: str | None, *, as_json: bool) -> int:
     """
-    Print the record of a command, or of an inbound message, as JSON. Return the exit code.
+    Print the record of a command, or of an inbound message. Return the exit code.
     """
     async with open_session(user_id) as session:
         records = Records(session.connections, session.settings)
@@ -25,5 +29,22 @@ async def show(message_id: str, user_id: str | None) -> int:
             f"Nothing is known of {message_id} in account {account_id}. Records are kept for 72 hours.", err=True
         )
         return 1
-    click.echo(json.dumps(record.to_json(), ensure_ascii=False, indent=2))
+    shown = record.to_json()
+    if as_json:
+        click.echo(json.dumps(shown, ensure_ascii=False, indent=2))
+    else:
+        for line in lines(shown):
+            click.echo(line)
     return 0
+
+
+def lines(shown: Mapping[str, Any]) -> list[str]:
+    """
+    Return a record as a person reads it: what it is, then what happened when.
+    """
+    head = [f"{name:<11} {shown[name]}" for name in _HEAD if shown.get(name)]
+    steps = []
+    for step in shown["timeline"]:
+        more = " ".join(f"{name}={value}" for name, value in step.items() if name not in ("at", "event"))
+        steps.append(f"  {step['at']}  {step['event']}  {more}".rstrip())
+    return [*head, *steps]

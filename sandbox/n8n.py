@@ -76,6 +76,8 @@ class Received:
 class Reply(BaseModel):
     """
     Where and how the demo's workflow answers; `{text}` in the template stands for the customer's text.
+
+    `responds_last`: the webhook is answered when the workflow has ended, so answers keep the order of what they answer.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -83,6 +85,7 @@ class Reply(BaseModel):
     gateway_url: str
     api_key: str | None = Field(None, repr=False)
     template: str = "You wrote: {text}"
+    responds_last: bool = False
 
 
 class N8n:
@@ -116,9 +119,10 @@ class N8n:
         )
         self.received.append(call)
         record.note = headers.get("webhook-id", "")
-        if self.reply is not None:
-            self._start_reply(self.reply, call)
+        replying = None if self.reply is None else self._start_reply(self.reply, call)
         self.changes.notify()
+        if replying is not None and self.reply is not None and self.reply.responds_last:
+            await asyncio.wait({replying})
         await _answer(send, 200, STARTED)
 
     async def wait_for(self, is_so: Callable[[Sequence[Received]], bool], timeout_s: float = 10.0) -> list[Received]:
@@ -148,13 +152,14 @@ class N8n:
         if self._client is not None:
             await self._client.aclose()
 
-    def _start_reply(self, reply: Reply, call: Received) -> None:
+    def _start_reply(self, reply: Reply, call: Received) -> asyncio.Task[None] | None:
         event = call.json
         if not isinstance(event, dict) or event.get("channel") != "avito" or not event.get("text"):
-            return
+            return None
         task = asyncio.get_running_loop().create_task(self._send_reply(reply, call, event), name=f"reply {call.seq}")
         self._replies.add(task)
         task.add_done_callback(self._replies.discard)
+        return task
 
     async def _send_reply(self, reply: Reply, call: Received, event: dict[str, Any]) -> None:
         """

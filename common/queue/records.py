@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
@@ -30,6 +30,7 @@ from common.settings import Settings
 _TIMES: Final = ("accepted_at", "received_at", "finished_at", "not_before", "expires_at")
 _STALLED_S: Final = 30.0
 _LOOK_EACH_S: Final = 1.0
+_PAGE: Final = 500
 
 Cancelled = Literal["cancelled", "sending", "ended", "unknown"]
 
@@ -114,6 +115,25 @@ class Records:
         """
         account = self._keys(user_id)
         return await self._record(account, account.event(message_id), message_id, account.events.stream)
+
+    async def many(self, user_id: str, side: Literal["commands", "events"], ids: Sequence[str]) -> list[Record | None]:
+        """
+        Return the records of many messages in shared round trips, None where there is none.
+
+        The state of one that has not ended is the one last written, not where its entry stands now.
+        """
+        account = self._keys(user_id)
+        key = account.command if side == "commands" else account.event
+        records: list[Record | None] = []
+        for start in range(0, len(ids), _PAGE):
+            page = ids[start : start + _PAGE]
+            pipe = self._client.pipeline(transaction=False)
+            for one in page:
+                pipe.hgetall(key(one))
+            with mapped():
+                found = await pipe.execute()
+            records += [_read(one, fields) for one, fields in zip(page, found, strict=True)]
+        return records
 
     async def _record(self, account: AccountKeys, key: str, own_id: str, stream: str) -> Record | None:
         with mapped():
@@ -266,6 +286,13 @@ class Records:
             if not any(consumer["name"] in alive for consumer in consumers):
                 stalled.append(depth.stream)
         return stalled
+
+
+def _read(own_id: str, fields: Mapping[str, str]) -> Record | None:
+    ended = "finished_at" in fields
+    if not ended and not fields.get("entry_id"):
+        return None
+    return Record(own_id, fields.get("status", "queued"), ended, fields, timeline(fields))
 
 
 def state(owner: str | None, tries: str | None, *, ahead: bool) -> str:

@@ -9,10 +9,6 @@ import json
 import os
 import re
 import signal
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -24,127 +20,11 @@ from common.queue.replies import read_rows
 from gateway.embedded import EmbeddedServer
 from sandbox import AvitoFault, Sandbox
 from tests.harness import eventually
+from tests.program import DEADLINE_S, Start, real, start
 
-ROOT = Path(__file__).resolve().parents[2]
-DEADLINE_S = 40.0
+__all__ = ["start"]
+
 CURL = re.compile(r"^  curl -X POST -H 'Content-Type: application/json' (\S+) -d '(.*)'$", re.MULTILINE)
-
-
-@dataclass
-class Program:
-    """
-    A running `python -m gateway`; what it prints is kept, and can be waited for.
-    """
-
-    process: asyncio.subprocess.Process
-    out: str = ""
-    err: str = ""
-    _news: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def follow(self, stream: asyncio.StreamReader, name: str) -> None:
-        """
-        Keep what comes on one stream.
-        """
-        while chunk := await stream.read(65536):
-            setattr(self, name, getattr(self, name) + chunk.decode())
-            self._news.set()
-
-    async def prints(self, text: str) -> None:
-        """
-        Wait until a text was printed, on either stream.
-        """
-        try:
-            async with asyncio.timeout(DEADLINE_S):
-                while text not in self.out + self.err:
-                    assert self.process.returncode is None, f"it ended: {self.out}{self.err}"
-                    self._news.clear()
-                    await self._news.wait()
-        except TimeoutError:
-            pytest.fail(f"{text!r} was not printed within {DEADLINE_S} s:\n{self.out}\n{self.err}")
-
-    async def ends(self) -> int:
-        """
-        Wait for its end and return the exit code.
-        """
-        async with asyncio.timeout(DEADLINE_S):
-            return await self.process.wait()
-
-
-Start = Callable[..., Awaitable[Program]]
-
-
-@asynccontextmanager
-async def started(folder: Path, *arguments: str, **settings: str) -> AsyncIterator[Program]:
-    """
-    Run the program in `folder` with these settings in its environment; kill it at the end if it still runs.
-    """
-    environment = {
-        "PATH": os.environ.get("PATH", ""),
-        "PYTHONPATH": str(ROOT),
-        "PYTHONUNBUFFERED": "1",
-        "SERVER_PORT": "0",
-        "SERVER_HOST": "127.0.0.1",
-        **settings,
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "gateway",
-        *arguments,
-        cwd=folder,
-        env=environment,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        # A group of its own, so that the test can press Ctrl-C.
-        process_group=0,
-    )
-    program = Program(process)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    async with asyncio.TaskGroup() as readers:
-        readers.create_task(program.follow(process.stdout, "out"))
-        readers.create_task(program.follow(process.stderr, "err"))
-        try:
-            yield program
-        finally:
-            # The group, since an ingress has workers: they would hold the pipes open.
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-
-
-@pytest.fixture(name="start")
-async def _start(tmp_path: Path) -> AsyncIterator[Start]:
-    async with AsyncExitStack() as stack:
-
-        async def start(*arguments: str, **settings: str) -> Program:
-            return await stack.enter_async_context(started(tmp_path, *arguments, **settings))
-
-        yield start
-    # What a killed program left running ends with the test.
-    for data_dir in (tmp_path / "data", tmp_path / "data" / "sandbox"):
-        if (data_dir / "valkey.sock").exists():
-            server = EmbeddedServer(data_dir)
-            await asyncio.to_thread(server.join)
-            await asyncio.to_thread(server.leave)
-
-
-def real(sandbox: Sandbox, redis_url: str) -> dict[str, str]:
-    """
-    Return settings as in earnest, with the stand-ins in the places of Avito and n8n.
-    """
-    account = sandbox.addresses()
-    return {
-        "AVITO_BASE_URL": sandbox.avito_url,
-        "AVITO_CLIENT_ID": account["client_id"],
-        "AVITO_CLIENT_SECRET": account["client_secret"],
-        "AVITO_USER_ID": str(account["user_id"]),
-        "N8N_WEBHOOK_URL": sandbox.n8n_webhook_url,
-        "REDIS_URL": redis_url,
-        "KEY_PREFIX": f"cli-{os.urandom(6).hex()}",
-        "LOG_FORMAT": "console",
-    }
 
 
 async def test_newcomer_sees_a_message_go_round(start: Start, tmp_path: Path) -> None:
@@ -242,7 +122,7 @@ async def test_commands_work_beside_the_running_program(start: Start) -> None:
     command_id, told = sent.out.split()
     assert told == "sent"
 
-    status = await start("status", command_id)
+    status = await start("status", command_id, "--json")
     assert await status.ends() == 0
     record = json.loads(status.out)
     assert (command_id, "sent") == (record["id"], record["status"])

@@ -149,3 +149,15 @@ async def test_reply(sandbox: Sandbox, forwarder: httpx.AsyncClient) -> None:
     assert ("/webhook/api/messages/send", "k") == (answer.path, answer.headers["x-api-key"])
     assert "reply-m1" == answer.headers["idempotency-key"]
     assert {"chat_id": "u2i-x", "text": "You wrote: Добрый день"} == answer.json
+
+
+async def test_reply_comes_before_the_end_of_the_workflow(sandbox: Sandbox, forwarder: httpx.AsyncClient) -> None:
+    """
+    A workflow that responds last has given its answer when its webhook is answered.
+    """
+    sandbox.n8n.reply = Reply(gateway_url=f"{sandbox.n8n_url}/webhook", responds_last=True)
+    sandbox.faults.add(N8nFault(kind="latency", delay_s=0.05, path="/webhook/api/*"))
+
+    answer = await forwarder.post("/webhook/avito", json=EVENT, headers={"webhook-id": "m1"})
+
+    assert (200, 2) == (answer.status_code, len(sandbox.n8n.received))

@@ -14,6 +14,22 @@ from gateway import cli
 from gateway.banner import ingress_addresses, redis_name
 from gateway.version import version
 
+COMMANDS = (
+    "bulk",
+    "completion",
+    "dead",
+    "demo",
+    "doctor",
+    "erase",
+    "init",
+    "run",
+    "sandbox",
+    "send",
+    "status",
+    "subscribe",
+    "tail",
+)
+
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,7 +45,7 @@ def test_version_is_told() -> None:
     assert (0, f"avito-gateway, version {version()}\n") == (result.exit_code, result.output)
 
 
-@pytest.mark.parametrize("name", ["run", "sandbox", "init", "send", "status", "dead", "doctor"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_help_lists_every_command(name: str) -> None:
     """
     What there is can be found.
@@ -46,7 +62,13 @@ def test_help_lists_every_command(name: str) -> None:
         ["send", "u2i-1"],
         ["dead", "redrive"],
         ["dead", "redrive", "--all", "5-1"],
+        ["dead", "redrive", "--all", "--filter", "reason=rejected"],
+        ["dead", "redrive", "--filter", "rejected"],
+        ["dead", "redrive", "--all", "--rate", "0"],
         ["dead", "list", "--side", "left"],
+        ["bulk"],
+        ["erase"],
+        ["subscribe"],
     ],
 )
 def test_wrong_usage_is_2(line: list[str]) -> None:
@@ -56,13 +78,21 @@ def test_wrong_usage_is_2(line: list[str]) -> None:
     assert CliRunner().invoke(cli.cli, line).exit_code == 2
 
 
-def test_deleting_everything_asks_first() -> None:
+@pytest.mark.parametrize(
+    ("line", "question"),
+    [
+        (["dead", "drop", "--all"], "Delete all"),
+        (["dead", "drop", "--filter", "reason=rejected"], "Delete what fits"),
+        (["erase", "u2i-1"], "Remove what is kept of chat u2i-1"),
+    ],
+)
+def test_what_is_gone_for_good_is_asked_for(line: list[str], question: str) -> None:
     """
     Without a yes nothing is deleted.
     """
-    result = CliRunner().invoke(cli.cli, ["dead", "drop", "--all"], input="n\n")
+    result = CliRunner().invoke(cli.cli, line, input="n\n")
 
-    assert (1, True) == (result.exit_code, "Delete all" in result.output)
+    assert (1, True) == (result.exit_code, question in result.output)
 
 
 @pytest.mark.parametrize(
@@ -112,3 +142,14 @@ def test_password_of_redis_is_not_shown(tmp_path: Path) -> None:
     assert "redis://cache:6379/3" in shown
     assert "word" not in shown
     assert "hush" not in shown
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_for_this_program(shell: str) -> None:
+    """
+    What the shell is to run asks this program, by its name.
+    """
+    told = CliRunner().invoke(cli.cli, ["completion", shell]).output
+
+    assert "_AVITO_GATEWAY_COMPLETE" in told
+    assert "avito-gateway" in told

@@ -4,9 +4,11 @@ Dead letters on the command line.
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
+from rich.console import Console
 
 from common.errors import GatewayError
 from common.queue.connection import Connections
@@ -14,7 +16,7 @@ from common.queue.dead import DeadLetter, DeadLetters, Side
 from common.queue.keys import AccountKeys
 from common.settings import Settings
 from gateway import dead
-from gateway.dead import SIDES, Graves
+from gateway.dead import SIDES, Chosen, Filter, Graves
 from tests.conftest import USER_ID
 
 FIELDS = {
@@ -29,14 +31,14 @@ FIELDS = {
 }
 
 
-async def bury(connections: Connections, settings: Settings, side: Side, dead_id: str = "*") -> str:
+async def bury(connections: Connections, settings: Settings, side: Side, dead_id: str = "*", **fields: str) -> str:
     """
     Put one dead letter into Redis and return its id.
     """
     keys = AccountKeys(settings.key_prefix, USER_ID)
     stream = keys.commands if side == "commands" else keys.events
-    fields = {**FIELDS, "source": stream.stream}
-    return str(await connections.commands.xadd(stream.dead, fields, id=dead_id))  # type: ignore[arg-type]
+    entry = FIELDS | {"source": stream.stream} | fields
+    return str(await connections.commands.xadd(stream.dead, entry, id=dead_id))  # type: ignore[arg-type]
 
 
 @pytest.fixture(name="graves")
@@ -63,13 +65,61 @@ def test_list_shows_no_text() -> None:
     }
 
 
-def test_table_is_aligned() -> None:
+def test_table_has_a_column_for_each_field() -> None:
     """
-    Columns begin below their heading.
+    What stands in a list stands in the table, and no markup in it is obeyed.
     """
-    heading, line = dead.table([dead.summary("commands", DeadLetter("1764610200000-0", FIELDS))])
+    letter = DeadLetter("5-1", FIELDS | {"detail": "[bold]no[/]"})
+    console = Console(width=200, file=io.StringIO(), record=True)
 
-    assert heading.index("reason") == line.index("rejected")
+    console.print(dead.table([dead.summary("commands", letter)]))
+
+    heading, _, line = (text.split() for text in console.export_text().split("\n")[1:4])
+    assert list(dead.COLUMNS) == heading
+    assert ["5-1", "commands", "[bold]no[/]"] == [line[0], line[1], line[-1]]
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ("reason=rejected", True),
+        ("reason=crashed", False),
+        ("reason=reject", False),
+        ("detail~bad request", True),
+        ("detail~timeout", False),
+        ("chat_id=u2i-1", True),
+        ("nothing=", True),
+        ("nothing=x", False),
+    ],
+)
+def test_filter_looks_at_one_field(text: str, fits: bool) -> None:
+    """
+    `=` asks for the whole value, `~` for a part of it; a field that is not there is empty.
+    """
+    assert fits is Filter.parse(text).takes(DeadLetter("5-1", FIELDS))
+
+
+@pytest.mark.parametrize("text", ["", "reason", "=x", "rea son=x"])
+def test_filter_that_is_none_is_refused(text: str) -> None:
+    """
+    A slip does not choose everything.
+    """
+    with pytest.raises(ValueError, match="FIELD=VALUE"):
+        Filter.parse(text)
+
+
+async def test_filtered_letters_are_put_back_and_others_stay(
+    connections: Connections, settings: Settings, graves: Graves
+) -> None:
+    """
+    `--filter` chooses on both sides.
+    """
+    buried = [await bury(connections, settings, side) for side in SIDES]
+    await bury(connections, settings, "commands", reason="crashed")
+
+    found = await graves.chosen(Chosen(filters=(Filter.parse("reason=rejected"),)))
+
+    assert buried == [letter.dead_id for _, letter in found]
 
 
 async def test_letter_is_found_on_its_side(connections: Connections, settings: Settings, graves: Graves) -> None:

@@ -43,7 +43,9 @@ def test_readable_env_file_is_a_warning(settings: Settings) -> None:
     """
     found = settings_findings(Profile(settings, is_sandbox=False), 0o644)
 
-    assert Finding("WARN", ".env", "its mode is 644: others can read it", "Run `chmod 600 .env`.") == found[-1]
+    assert (
+        Finding("WARN", ".env", "its mode is 644: others can read it", "Run `doctor --fix`, or chmod 600.") == found[-1]
+    )
 
 
 def test_sandbox_is_said_first(tmp_path: Path) -> None:
