@@ -5,6 +5,7 @@ Sending a file of messages from the command line.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from common.queue.intake import Accepted, Conflict, Duplicate, Full, Intake, New
 from common.queue.records import Record, Records
 from gateway.bulk_file import Line, read, write_report
 from gateway.session import Session, open_session
+from gateway.signals import StopRequest
 from ingress.accepting import unix_ms
 from ingress.drafts import Draft, batch_of, command, request_mark
 
@@ -41,21 +43,23 @@ async def send(path: Path, user_id: str | None, *, batch: str | None, wait: bool
 
     """
     lines = read(path, batch)
-    async with open_session(user_id) as session:
-        console = Console(stderr=True, soft_wrap=True)
-        if wait and not await session.has_workers():
-            console.print("They wait in the queue until `avito-gateway run` runs: no dispatcher is alive now.")
-        run = _Run(session, lines, console)
-        try:
+    stop = StopRequest()
+    # By a flag: a Redis call that is cancelled may swallow the cancellation (R5).
+    with stop.installed():
+        async with open_session(user_id) as session:
+            console = Console(stderr=True, soft_wrap=True)
+            if wait and not await session.has_workers():
+                console.print("They wait in the queue until `avito-gateway run` runs: no dispatcher is alive now.")
+            run = _Run(session, lines, console, stop.asked)
             await run.store()
             if wait:
                 await run.follow()
-        except asyncio.CancelledError:
-            console.print(
-                f"Stopped. {len(run.ids)} of {len(lines)} are stored and go out all the same. "
-                f"To go on, give the same file again: what is stored is not sent twice."
-            )
-            raise
+    if stop.asked.is_set():
+        console.print(
+            f"Stopped. {len(run.ids)} of {len(lines)} are stored and go out all the same. "
+            f"To go on, give the same file again: what is stored is not sent twice."
+        )
+        return 1
     summary = {"total": len(lines), "stored": len(run.ids), "sent": run.sent, "failed": len(run.failed)}
     if run.failed:
         report = path.with_name(f"{path.stem}.report.csv")
@@ -73,13 +77,14 @@ class _Run:
     The messages of one file on their way. `ids` are those that are stored, by line; `failed` those that ended badly.
     """
 
-    def __init__(self, session: Session, lines: Sequence[Line], console: Console) -> None:
+    def __init__(self, session: Session, lines: Sequence[Line], console: Console, stopped: asyncio.Event) -> None:
         self.ids: dict[Line, str] = {}
         self.failed: Failed = {}
         self.sent = 0
         self._session = session
         self._lines = lines
         self._console = console
+        self._stopped = stopped
         self._user_id = session.account.user_id
 
     async def store(self) -> None:
@@ -97,7 +102,7 @@ class _Run:
 
     async def _store(self, intake: Intake, lines: Sequence[Line], progress: Progress, bar: TaskID) -> None:
         left = list(lines)
-        while left:
+        while left and not self._stopped.is_set():
             wait_s = 0.0
             full = []
             replies = await intake.commands(self._user_id, [self._command(line) for line in left])
@@ -114,7 +119,7 @@ class _Run:
             left = full
             if left:
                 self._console.print(f"The queue is full. Going on in {wait_s:.0f} s.")
-                await asyncio.sleep(wait_s)
+                await self._pause(wait_s)
 
     def _command(self, line: Line) -> NewCommand:
         message = line.message.model_copy(update={"priority": line.message.priority or "bulk"})
@@ -135,7 +140,7 @@ class _Run:
         waiting = dict(self.ids)
         with self._progress() as progress:
             bar = progress.add_task("sent", total=len(waiting))
-            while waiting:
+            while waiting and not self._stopped.is_set():
                 watched = list(waiting.items())[:WATCHED]
                 found = await records.many(self._user_id, "commands", [command_id for _, command_id in watched])
                 for (line, _), record in zip(watched, found, strict=True):
@@ -144,7 +149,11 @@ class _Run:
                         self._end(line, record)
                 progress.update(bar, completed=len(self.ids) - len(waiting))
                 if waiting:
-                    await asyncio.sleep(POLL_S)
+                    await self._pause(POLL_S)
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopped.wait(), seconds)
 
     def _end(self, line: Line, record: Record | None) -> None:
         if record is not None and record.status == "sent":

@@ -16,6 +16,7 @@ from common.queue.connection import mapped
 from common.queue.keys import AccountKeys
 from common.queue.records import Record, Records
 from gateway.session import Session, open_session
+from gateway.signals import StopRequest
 
 WATCHED: Final = 1000
 BLOCK_MS: Final = 300
@@ -47,20 +48,28 @@ class Step:
 
 async def follow(user_id: str | None, *, chat_id: str | None, as_json: bool, with_text: bool) -> int:
     """
-    Print what is accepted from now on, its attempts and its end, until Ctrl-C.
+    Print what is accepted from now on, its attempts and its end, until Ctrl-C, which is a clean stop.
     """
-    async with open_session(user_id) as session:
-        tail = Tail(session, chat_id, with_text=with_text)
-        await tail.begin()
-        if not as_json:
-            click.echo(f"Following account {session.account.user_id}. Ctrl-C stops.", err=True)
-        while True:
-            for step in await tail.turn():
-                if as_json:
-                    click.echo(json.dumps({name: getattr(step, name) for name in Step.__slots__}, ensure_ascii=False))
-                else:
-                    colour = "red" if step.event in _BAD else _COLOURS[step.direction]
-                    click.echo(click.style(step.line(), fg=colour))
+    stop = StopRequest()
+    # By a flag: a Redis call that is cancelled may swallow the cancellation (R5).
+    with stop.installed():
+        async with open_session(user_id) as session:
+            tail = Tail(session, chat_id, with_text=with_text)
+            await tail.begin()
+            if not as_json:
+                click.echo(f"Following account {session.account.user_id}. Ctrl-C stops.", err=True)
+            while not stop.asked.is_set():
+                for step in await tail.turn():
+                    _show(step, as_json=as_json)
+    return 0
+
+
+def _show(step: Step, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({name: getattr(step, name) for name in Step.__slots__}, ensure_ascii=False))
+    else:
+        colour = "red" if step.event in _BAD else _COLOURS[step.direction]
+        click.echo(click.style(step.line(), fg=colour))
 
 
 class Tail:

@@ -119,7 +119,7 @@ async def test_tail_follows_both_directions(start: Start, sandbox: Sandbox, redi
     await tail.prints("  sent")
     tail.process.send_signal(signal.SIGINT)
 
-    assert await tail.ends() == 1
+    assert await tail.ends() == 0
     rows = [line.split(maxsplit=4) for line in tail.out.splitlines()]
     incoming = [(row[3], *row[4:]) for row in rows if row[1] == "in"]
     outgoing = [row[3] for row in rows if row[1] == "out"]
