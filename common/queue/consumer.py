@@ -17,7 +17,7 @@ from common.errors import GatewayError, GroupLost, NoPermit, Outage, RoleChanged
 from common.queue import scripts
 from common.queue.connection import BLOCK_S, Connections
 from common.queue.entry import Entry, parse_tries
-from common.queue.gate import Gate, Permit
+from common.queue.gate import MARGIN_S, Gate, Permit
 from common.queue.keys import AccountKeys, StreamKeys
 from common.queue.lease import Lease
 from common.queue.outcomes import Dead, Outcome, Release, Retry
@@ -268,7 +268,8 @@ class Consumer:
             return await self._handler(entry, permit)
         except asyncio.CancelledError:
             # Only `drain` cancels. The request may have gone out: given back to be looked up, not settled as failed.
-            return Retry(after_s=0, error="stopped in the middle", counted=False, unknown=permit.how != "open")
+            wait_s = 0.0 if permit.how == "open" else MARGIN_S
+            return Retry(wait_s, "stopped in the middle", counted=False, unknown=_is_unknown(entry, permit))
         except (NoPermit, Outage) as error:
             return Release(str(error))
         except Exception as error:  # noqa: BLE001 - a bug in a handler must not end the loop, nor lose the entry
@@ -277,7 +278,7 @@ class Consumer:
             attempts = entry.tries.attempts + 1
             if attempts >= _MOST_BUGS:
                 return Dead("bug", f"the handler failed {attempts} times, last with {name}")
-            return Retry(after_s=min(300.0, 2.0**attempts), error=f"bug: {name}", unknown=permit.how != "open")
+            return Retry(after_s=min(300.0, 2.0**attempts), error=f"bug: {name}", unknown=_is_unknown(entry, permit))
 
     async def _idle(self, taken: Taken) -> None:
         if taken.why in ("full", "more"):
@@ -292,6 +293,13 @@ class Consumer:
             wait_s = min(wait_s, _SLOT_POLL_S)
         await self._sleep(max(wait_s, 0.001))
         self._waker.forget(self._stream_names)
+
+
+def _is_unknown(entry: Entry, permit: Permit) -> bool:
+    """
+    Say whether this turn may have taken effect, or one before it: a doubt stays until somebody has looked.
+    """
+    return entry.tries.outcome_unknown or permit.how != "open"
 
 
 def streams_of(keys: AccountKeys, role: str) -> tuple[StreamKeys, ...]:

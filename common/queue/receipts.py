@@ -18,7 +18,8 @@ def fingerprint(content_type: str, content: object) -> str:
     """
     Return a mark that is equal for what we send and what Avito echoes: of the text, or of any image.
 
-    Avito turns a text that is an address into type `link`; its text counts then. Empty for what we never send.
+    Avito turns a text that is an address into type `link`; its text counts then. White space counts as `plain` leaves
+    it. Empty for what we never send.
     """
     if not isinstance(content, Mapping):
         return ""
@@ -32,7 +33,14 @@ def fingerprint(content_type: str, content: object) -> str:
         return "image"
     if not isinstance(text, str):
         return ""
-    return hashlib.sha256(text.strip().encode()).hexdigest()[:32]
+    return hashlib.sha256(plain(text).encode()).hexdigest()[:32]
+
+
+def plain(text: str) -> str:
+    """
+    Leave out what a chat may change about white space.
+    """
+    return " ".join(text.split())
 
 
 class Receipts:
@@ -44,31 +52,41 @@ class Receipts:
         self._connections = connections
         self._prefix = prefix
 
-    async def echo(self, user_id: str, chat_id: str, since_ms: int, mark: str) -> str | None:
+    async def echo(
+        self, user_id: str, chat_id: str, since_ms: int, mark: str, *, created_since_ms: int | None
+    ) -> str | None:
         """
         Return the oldest message seen since `since_ms` (Redis' clock) with this mark that is no command's result yet.
+
+        An echo may be late: what was created before `created_since_ms` (Avito's clock, None where it is not known) does
+        not count, whenever it was seen.
         """
         keys = AccountKeys(self._prefix, user_id)
         with mapped():
             ids = await self._connections.commands.zrangebyscore(keys.sent(chat_id), since_ms, "+inf")
             for message_id in map(str, ids):
-                seen, command_id = await self._connections.commands.hmget(
-                    keys.event(message_id), "fingerprint", "command_id"
+                seen, command_id, created = await self._connections.commands.hmget(
+                    keys.event(message_id), "fingerprint", "command_id", "created"
                 )
-                if seen == mark and command_id is None:
+                is_older = created is not None and created_since_ms is not None and int(created) < created_since_ms
+                if seen == mark and command_id is None and not is_older:
                     return message_id
         return None
 
-    async def claimed(self, user_id: str, message_ids: Sequence[str]) -> set[str]:
+    async def others(self, user_id: str, chat_id: str, message_ids: Sequence[str], since_ms: int) -> set[str]:
         """
-        Return those of the messages that are the result of a command.
+        Return those that cannot be the result of an attempt begun at `since_ms` (Redis' clock): they are
+        another command's, or Avito had told us of them before.
         """
-        if not message_ids:
-            return set()
         keys = AccountKeys(self._prefix, user_id)
         with mapped():
             pipe = self._connections.commands.pipeline(transaction=False)
             for message_id in message_ids:
                 pipe.hget(keys.event(message_id), "command_id")
-            owners = await pipe.execute()
-        return {message_id for message_id, owner in zip(message_ids, owners, strict=True) if owner is not None}
+                pipe.zscore(keys.sent(chat_id), message_id)
+            replies = await pipe.execute()
+        return {
+            message_id
+            for message_id, owner, seen_ms in zip(message_ids, replies[::2], replies[1::2], strict=True)
+            if owner is not None or (seen_ms is not None and seen_ms < since_ms)
+        }

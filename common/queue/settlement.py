@@ -46,7 +46,10 @@ def tries_after(tries: Tries, outcome: Retry, taken_ms: int) -> Tries:
 
     An unknown outcome keeps the time of the first attempt that may have taken effect.
     """
-    since_ms = tries.unknown_since_ms if tries.outcome_unknown and tries.unknown_since_ms else taken_ms
+    since_ms = outcome.since_ms or taken_ms
+    if tries.outcome_unknown and tries.unknown_since_ms:
+        since_ms = tries.unknown_since_ms
+    traces = (tries.traces or ()) + ((outcome.trace,) if outcome.trace else ())
     return Tries(
         attempts=tries.attempts + (1 if outcome.counted else 0),
         crashes=tries.crashes,
@@ -54,6 +57,7 @@ def tries_after(tries: Tries, outcome: Retry, taken_ms: int) -> Tries:
         last_error=outcome.error,
         outcome_unknown=outcome.unknown,
         unknown_since_ms=since_ms if outcome.unknown else None,
+        traces=traces or None if outcome.unknown else None,
     )
 
 
@@ -72,7 +76,7 @@ def dead_letter(entry: Entry, outcome: Dead, died_ms: int) -> dict[str, str]:
         "first_at": str(tries.first_at or entry.taken_ms),
         "died_at": str(died_ms),
     }
-    if tries.outcome_unknown:
+    if tries.outcome_unknown or outcome.reason == "unknown":
         letter["unknown_since"] = str(tries.unknown_since_ms or entry.taken_ms)
     return letter
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from common.errors import NoPermit
 from common.queue import scripts
 from common.queue.connection import connect
@@ -13,7 +15,7 @@ from common.queue.dead import DeadLetters
 from common.queue.entry import Entry, Tries
 from common.queue.gate import Permit
 from common.queue.keys import workers
-from common.queue.outcomes import Done, Outcome
+from common.queue.outcomes import Done, Outcome, Retry
 from common.settings import Settings
 from tests import servers
 from tests.harness import USER_ID, Queue, Recorder, eventually
@@ -304,6 +306,37 @@ async def test_a_stopped_role_settles_what_it_finished_and_gives_back_the_rest(q
         await eventually(queue.empty)
 
     assert [("slow", 0, True)] == [(e.id, e.tries.crashes, e.tries.outcome_unknown) for e in second.seen]
+
+
+@pytest.mark.parametrize("end", ["stop", "bug"])
+async def test_a_doubt_outlives_a_turn_that_sent_nothing(queue: Queue, end: str) -> None:
+    """
+    A send of unknown outcome stays so when its next turn ends before any request, by a stop or by a bug.
+    """
+    never = asyncio.Event()
+
+    async def decide(entry: Entry, permit: Permit) -> Outcome:
+        if not entry.tries.outcome_unknown:
+            return Retry(0, "lost", unknown=True)
+        if end == "bug":
+            raise ValueError
+        await never.wait()
+        raise AssertionError
+
+    recorder = Recorder(decide)
+    await queue.send("m1")
+    role = queue.role(recorder)
+    role._grace_s = 0.1
+    task = asyncio.create_task(role.run())
+    await recorder.count(2)
+    role.stop()
+    await asyncio.wait_for(task, 10)
+
+    second = Recorder()
+    async with queue.running(second):
+        await eventually(queue.empty)
+
+    assert [True] == [entry.tries.outcome_unknown for entry in second.seen]
 
 
 async def test_indexes_deleted_by_hand_are_mended_from_the_pending_list(queue: Queue) -> None:

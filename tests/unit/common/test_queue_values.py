@@ -73,6 +73,18 @@ def test_tries_that_cannot_be_read_count_as_a_crash(raw: str) -> None:
             Tries(attempts=2, first_at=9, last_error="cut", outcome_unknown=True, unknown_since_ms=9),
         ),
         (
+            Tries(),
+            Retry(1, "cut", unknown=True, since_ms=70, trace="/a"),
+            Tries(attempts=1, first_at=50, last_error="cut", outcome_unknown=True, unknown_since_ms=70, traces=("/a",)),
+        ),
+        (
+            Tries(attempts=1, first_at=9, outcome_unknown=True, unknown_since_ms=9, traces=("/a",)),
+            Retry(1, "cut", unknown=True, since_ms=70, trace="/b"),
+            Tries(
+                attempts=2, first_at=9, last_error="cut", outcome_unknown=True, unknown_since_ms=9, traces=("/a", "/b")
+            ),
+        ),
+        (
             Tries(attempts=1, first_at=9, outcome_unknown=True, unknown_since_ms=9),
             Retry(1, "refused"),
             Tries(attempts=2, first_at=9, last_error="refused"),
@@ -171,8 +183,9 @@ def test_a_time_that_is_none_passes_as_it_is() -> None:
 
 def test_an_echo_has_the_mark_of_what_was_sent() -> None:
     """
-    Equal for a text, the same text as a link, and any image; empty for what is never sent.
+    Equal for a text, whatever its white space, the same text as a link, and any image; empty for what is never sent.
     """
+    assert fingerprint("text", {"text": "a  b\r\n c"}) == fingerprint("text", {"text": "a b\nc"})
     assert fingerprint("text", {"text": "https://a.b "}) == fingerprint("link", {"link": {"text": "https://a.b"}})
     assert fingerprint("image", {"image": {}}) == fingerprint("image", {"image": {"sizes": {}}}) == "image"
     assert fingerprint("text", {"text": "a"}) != fingerprint("text", {"text": "b"})
