@@ -13,11 +13,12 @@ from typing import Final, Literal
 from common.avito.answers import Blocked, Limited, Ok, Refused, Unauthorized, Unknown, Unsent
 from common.avito.messages import message_id
 from common.queue.entry import Tries
+from common.queue.gate import MARGIN_S
 from common.queue.outcomes import Dead, Done, Outcome, Release, Retry
 from common.settings import Settings
 
-# Far enough that a human decides first.
-HOLD_S: Final = 365 * 86_400.0
+# A held send waits for a human. So often it asks whether its echo has come.
+HELD_LOOK_S: Final = 60.0
 
 Failure = Refused | Limited | Blocked | Unauthorized | Unknown | Unsent
 Attempt = Mapping[str, object]
@@ -104,8 +105,8 @@ def after_failure(found: Failure, tries: Tries, policy: Policy, attempt: Attempt
             if fields:
                 detail += f" {json.dumps(fields, ensure_ascii=False)}"
             return Dead("rejected", detail, attempt=attempt)
-        case Unknown(error=error) if takes_effect:
-            return _after_unknown(error, tries, policy, attempt)
+        case Unknown() if takes_effect:
+            return _after_unknown(found, tries, policy, attempt)
         case Unknown(error=error) | Unsent(error=error):
             return again(error, tries, policy, attempt)
 
@@ -120,13 +121,16 @@ def again(error: str, tries: Tries, policy: Policy, attempt: Attempt) -> Outcome
     return Retry(after_s=wait_s, error=error, unknown=tries.outcome_unknown, attempt=attempt)
 
 
-def _after_unknown(error: str, tries: Tries, policy: Policy, attempt: Attempt) -> Outcome:
+def _after_unknown(found: Unknown, tries: Tries, policy: Policy, attempt: Attempt) -> Outcome:
+    error = found.error
     # Where the next turn looks before it sends, it may come once more than there are attempts: only to look.
     if policy.ambiguous == "resend" and tries.attempts >= policy.max_retries:
         return Dead(
             "unknown", f"it may have been sent; the last of {tries.attempts + 1} attempts: {error}", attempt=attempt
         )
-    return Retry(after_s=backoff_s(tries.attempts + 1, policy), error=error, unknown=True, attempt=attempt)
+    # What we cut off may still arrive for as long as the gate counts with it: a look before that proves nothing.
+    wait_s = max(backoff_s(tries.attempts + 1, policy), MARGIN_S if found.aborted else 0.0)
+    return Retry(after_s=wait_s, error=error, unknown=True, attempt=attempt)
 
 
 def after_lookup_failure(found: Failure, tries: Tries, policy: Policy, attempt: Attempt) -> Outcome:
@@ -151,11 +155,25 @@ def held(tries: Tries) -> Retry:
     """
     Keep a send of unknown outcome until a human decides (`AMBIGUOUS_SENDS=hold`).
     """
-    reason = f": {tries.last_error}" if tries.last_error and not tries.last_error.startswith(_HELD) else ""
-    return Retry(after_s=HOLD_S, error=f"{_HELD}{reason}", counted=False, unknown=True)
+    error = tries.last_error if is_held(tries) else f"{_HELD}: {tries.last_error or 'a worker ended'}"
+    return Retry(after_s=HELD_LOOK_S, error=error, counted=False, unknown=True)
+
+
+def is_held(tries: Tries) -> bool:
+    """
+    Say whether a send was held before.
+    """
+    return tries.last_error.startswith(_HELD)
 
 
 _HELD: Final = "outcome unknown, held"
+
+
+def out_of_reach() -> Dead:
+    """
+    Give up on a send that cannot be looked up: Avito shows only the newest messages of a chat.
+    """
+    return Dead("unknown", "it may have been sent; so much was written since that Avito no longer shows that time")
 
 
 def not_there(tries: Tries) -> Dead:

@@ -8,11 +8,12 @@ import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from common import log
 from common.avito import calls
 from common.avito.answers import Meaning, Ok, Refused, Unknown, Unsent
 from common.avito.calls import Call
 from common.avito.client import Avito
-from common.avito.messages import uploaded_image_id
+from common.avito.messages import mapping, sizes_of, uploaded_image_id
 from common.queue.entry import Entry
 from common.queue.gate import Permit
 from common.queue.outcomes import Dead, Done, Outcome, Retry
@@ -36,11 +37,13 @@ from dispatcher.decide import (
     done,
     exhausted,
     held,
+    is_held,
     not_there,
+    out_of_reach,
     reconciled,
 )
 from dispatcher.images import Images, NotFetched
-from dispatcher.reconcile import Found, Lookup, NotThere
+from dispatcher.reconcile import Found, Lookup, NotThere, OutOfReach, trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,16 @@ class _Clock:
         return self.line(step, outcome, status=getattr(found, "status", None), error=error)
 
 
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """
+    A picture that Avito has, and what it would be known by in a chat, if that was said.
+    """
+
+    image_id: str
+    trace: str | None = None
+
+
 class Sender:
     """
     The handler of one account.
@@ -88,6 +101,7 @@ class Sender:
         self._lookup = lookup
         self._images = images
         self._policy = policy
+        self._log = log.logger("dispatcher").bind(user_id=account.user_id)
 
     async def __call__(self, entry: Entry, permit: Permit) -> Outcome:
         """
@@ -129,7 +143,11 @@ class Sender:
         if isinstance(command, SendText):
             call = calls.send_text(self._account.user_id, command.chat_id, command.text)
             return await self._sent(entry, call, permit)
-        return await self._send_image(entry, command, permit)
+        picture = _Picture(command.image_id) if command.image_id else await self._uploaded(entry, command, permit)
+        if not isinstance(picture, _Picture):
+            return picture
+        call = calls.send_image(self._account.user_id, command.chat_id, picture.image_id)
+        return await self._sent(entry, call, permit, picture)
 
     async def _looked_up(self, entry: Entry, command: Send, permit: Permit) -> Outcome | None:
         """
@@ -137,10 +155,14 @@ class Sender:
         """
         tries, policy = entry.tries, self._policy
         clock = _clock(permit, entry)
-        echo = await self._lookup.echo(entry, command)
+        # Of pictures an echo tells less than the chat: it may be of another one.
+        is_enough = isinstance(command, SendText) or policy.ambiguous != "reconcile"
+        echo = await self._lookup.echo(entry, command) if is_enough else None
         if echo is not None:
             return reconciled(echo.message_id, clock.line("look-up", "found"))
         if policy.ambiguous == "hold":
+            if not is_held(tries):
+                self._log.warning("send_held", command_id=entry.id, chat_id=entry.chat_id, error=tries.last_error)
             return held(tries)
         if policy.ambiguous == "resend":
             return None
@@ -150,24 +172,17 @@ class Sender:
                 return reconciled(message_id, clock.line("look-up", "found"))
             case NotThere():
                 return not_there(tries) if exhausted(tries, policy) else None
+            case OutOfReach():
+                return out_of_reach()
             case _:
                 return after_lookup_failure(found, tries, policy, clock.of("look-up", found))
 
-    async def _send_image(self, entry: Entry, command: SendImage, permit: Permit) -> Outcome:
-        user_id, image_id = self._account.user_id, command.image_id
-        if image_id is None:
-            uploaded = await self._uploaded(entry, command.image_url or "", permit)
-            if not isinstance(uploaded, str):
-                return uploaded
-            image_id = uploaded
-        return await self._sent(entry, calls.send_image(user_id, command.chat_id, image_id), permit)
-
-    async def _uploaded(self, entry: Entry, url: str, permit: Permit) -> str | Outcome:
+    async def _uploaded(self, entry: Entry, command: SendImage, permit: Permit) -> _Picture | Outcome:
         """
-        Fetch and upload an image; return its id, or what becomes of the command without it.
+        Fetch and upload an image; return it, or what becomes of the command without it.
         """
         clock = _clock(permit, entry)
-        image = await self._images.fetch(url)
+        image = await self._images.fetch(command.image_url or "")
         if isinstance(image, NotFetched):
             attempt = clock.line("fetch", "failed", error=image.error)
             if image.final:
@@ -179,17 +194,22 @@ class Sender:
         if isinstance(found, Ok):
             image_id = uploaded_image_id(found.body)
             if image_id is not None:
-                return image_id
+                return _Picture(image_id, trace(sizes_of(mapping(found.body).get(image_id))))
             found = Unsent("Avito's answer to the upload names no image id")
         return after_failure(found, entry.tries, self._policy, clock.of("upload", found), takes_effect=False)
 
-    async def _sent(self, entry: Entry, call: Call, permit: Permit) -> Outcome:
+    async def _sent(self, entry: Entry, call: Call, permit: Permit, picture: _Picture | None = None) -> Outcome:
         clock = _clock(permit, entry)
         found = await self._avito.call(self._account, permit, call)
         attempt = clock.of("send", found)
+        if entry.tries.outcome_unknown and self._policy.ambiguous == "reconcile":
+            attempt = {**attempt, "look_up": "not there"}
         if isinstance(found, Ok):
             return done(found, attempt)
-        return after_failure(found, entry.tries, self._policy, attempt, takes_effect=True)
+        outcome = after_failure(found, entry.tries, self._policy, attempt, takes_effect=True)
+        if isinstance(found, Unknown) and isinstance(outcome, Retry):
+            return replace(outcome, since_ms=clock.at_ms, trace=picture.trace if picture else None)
+        return outcome
 
     async def _repeat(self, entry: Entry, call: Call, permit: Permit) -> Outcome:
         """

@@ -3,30 +3,36 @@ Looking up a send whose outcome is unknown: is the message in the chat?
 
 Avito has no idempotency key, so only the chat tells. First what our own Redis knows, the echo webhook that Avito
 sends for each message of the account; then the chat's messages, newest first.
+
+A message can be ours if it says the same, was created since the attempt began, was not shown to us before that, and is
+no other command's. What a person writes by hand in between can be all of that, and then it is taken for ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from common.avito import calls
-from common.avito.answers import Ok
+from common.avito.answers import Ok, Unknown
 from common.avito.client import Avito
 from common.avito.messages import (
     Message,
     created_ms,
     has_more,
     image_sizes,
+    is_list,
     is_own,
+    largest,
     message_id,
     messages_of,
     texts_of,
 )
 from common.queue.entry import Entry
 from common.queue.gate import Permit
-from common.queue.receipts import Receipts, fingerprint
+from common.queue.receipts import Receipts, fingerprint, plain
 from common.settings import Account
 from dispatcher.commands import Send, SendText
 from dispatcher.decide import Failure
@@ -48,6 +54,13 @@ class Found:
 class NotThere:
     """
     The chat was read back to the first attempt, and it is not in it.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfReach:
+    """
+    Avito shows no more of the chat, and that does not go back to the first attempt.
     """
 
 
@@ -74,31 +87,43 @@ def is_result(message: Message, command: Send, user_id: str) -> bool:
     """
     Say whether a message of the chat can be what the command sent.
 
-    Of an image the chat shows no id, so any image of ours will do.
+    Of an image the chat shows no id, so any image of ours will do (but see `choose`).
     """
     if not is_own(message, user_id) or message.get("direction") not in (None, "out") or message_id(message) is None:
         return False
     if isinstance(command, SendText):
-        return _plain(command.text) in map(_plain, texts_of(message))
+        return plain(command.text) in map(plain, texts_of(message))
     return message.get("type") == "image" or bool(image_sizes(message))
 
 
-def _plain(text: str) -> str:
+def candidates(messages: Iterable[Message], command: Send, user_id: str, since_ms: int) -> list[Message]:
     """
-    Leave out what a chat may change about white space.
-    """
-    return " ".join(text.split())
-
-
-def candidates(messages: Iterable[Message], command: Send, user_id: str, since_ms: int) -> list[str]:
-    """
-    Return the ids of what can be the command's result, in the order of `messages`.
+    Return what can be the command's result, in the order of `messages`.
     """
     return [
-        str(message["id"])
+        message
         for message in messages
         if is_result(message, command, user_id) and (created_ms(message) or 0) >= since_ms
     ]
+
+
+def trace(sizes: Mapping[str, str]) -> str | None:
+    """
+    Return what a picture is known by: the path of its largest link. Hosts vary, and a query may be a signature.
+    """
+    link = largest(sizes)
+    return urlsplit(link).path if link else None
+
+
+def choose(found: Sequence[Message], traces: Sequence[str]) -> Message:
+    """
+    Return the likeliest of several candidates, newest first: of those known by one of the traces, else of all, the
+    oldest, since the commands of a chat are sent in order.
+
+    That no trace fits says nothing: nobody promises that a picture's links stay what the upload said.
+    """
+    known = [message for message in found if trace(image_sizes(message)) in traces]
+    return (known or found)[-1]
 
 
 def reached(messages: Iterable[Message], since_ms: int) -> bool:
@@ -123,36 +148,42 @@ class Lookup:
         Return the message that Avito has already told us of; asks Redis alone.
         """
         content_type, content = ("text", {"text": command.text}) if isinstance(command, SendText) else ("image", {})
+        since_ms, ahead_ms = unknown_since_ms(entry), self._avito.ahead_ms
         found = await self._receipts.echo(
-            self._account.user_id, entry.chat_id, unknown_since_ms(entry), fingerprint(content_type, content)
+            self._account.user_id,
+            entry.chat_id,
+            since_ms,
+            fingerprint(content_type, content),
+            created_since_ms=None if ahead_ms is None else since_ms + ahead_ms - SLACK_MS,
         )
         return Found(found) if found else None
 
-    async def find(self, entry: Entry, command: Send, permit: Permit) -> Found | NotThere | Failure:
+    async def find(self, entry: Entry, command: Send, permit: Permit) -> Found | NotThere | OutOfReach | Failure:
         """
         Read the chat back to the first attempt of unknown outcome, a token for each page.
-
-        Of several messages that fit, the oldest is taken: commands of a chat are sent in order. One that is already
-        another command's result is left out. Somebody who types the same text by hand in that time is taken for us.
         """
         user_id = self._account.user_id
+        begun_ms = unknown_since_ms(entry)
         since_ms: int | None = None
-        seen: list[str] = []
+        seen: list[Message] = []
+        is_whole = False
         for offset in range(0, calls.MAX_OFFSET + 1, calls.PAGE):
             call = calls.messages(user_id, entry.chat_id, calls.PAGE, offset)
             answer = await self._avito.call(self._account, permit, call)
             if not isinstance(answer, Ok):
                 return answer
+            if not is_list(answer.body, "messages"):
+                # An empty page would mean: not there, send again.
+                return Unknown("the answer is no list of messages", answer.status)
             if since_ms is None:
-                since_ms = by_avitos_clock(
-                    unknown_since_ms(entry), server_ms=answer.server_ms, redis_ms=permit.redis_ms()
-                )
+                since_ms = by_avitos_clock(begun_ms, server_ms=answer.server_ms, redis_ms=permit.redis_ms())
             page = messages_of(answer.body)
             seen += candidates(page, command, user_id, since_ms)
-            if reached(page, since_ms) or not has_more(answer.body, limit=calls.PAGE):
+            is_whole = reached(page, since_ms) or not has_more(answer.body, limit=calls.PAGE)
+            if is_whole:
                 break
-        if not seen:
-            return NotThere()
-        claimed = await self._receipts.claimed(user_id, seen)
-        free = [found for found in seen if found not in claimed]
-        return Found(free[-1]) if free else NotThere()
+        others = await self._receipts.others(user_id, entry.chat_id, [str(one["id"]) for one in seen], begun_ms)
+        free = [message for message in seen if message["id"] not in others]
+        if free:
+            return Found(str(choose(free, entry.tries.traces or ())["id"]))
+        return NotThere() if is_whole else OutOfReach()

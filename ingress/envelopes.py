@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from common.avito.messages import is_own, mapping
+from common.avito.messages import created_ms, is_own, mapping
 from common.queue.receipts import fingerprint
 
 MESSAGE: Final = "message"
@@ -40,6 +40,7 @@ class Envelope:
     chat_id: str
     own: bool
     mark: str
+    created_ms: int | None
     body: str
 
 
@@ -77,6 +78,7 @@ def read(raw: bytes) -> Envelope | Probe:
         chat_id=_id(value.get("chat_id")),
         own=own,
         mark=_mark(value) if own else "",
+        created_ms=created_ms(value) if own else None,
         body=raw.decode(),
     )
 

@@ -98,6 +98,7 @@ class Webhook:
             body=envelope.body,
             own=envelope.own and known,
             fingerprint=envelope.mark,
+            created_ms=envelope.created_ms,
         )
         try:
             return await self._services.intake.event(account.user_id, event)

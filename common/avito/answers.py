@@ -106,10 +106,13 @@ class Unauthorized:
 class Unknown:
     """
     It may have taken effect or not. `status` is None when there was no answer at all.
+
+    `aborted`: our own deadline ended it, so it may still be on its way.
     """
 
     error: str
     status: int | None = None
+    aborted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +136,8 @@ def meaning(result: Result) -> Meaning:
     match result:
         case NotSent(error=error):
             return Unsent(error)
-        case NoAnswer(error=error):
-            return Unknown(error)
+        case NoAnswer(error=error, aborted=aborted):
+            return Unknown(error, aborted=aborted)
         case Answer():
             return _of_answer(result)
 

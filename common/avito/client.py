@@ -57,6 +57,10 @@ class Avito:
         self._tokens = Tokens(connections, settings, self._fetch_token)
         self._gates: dict[str, Gate] = {}
         self._blocked: dict[str, str] = {}
+        self.ahead_ms: int | None = None
+        """
+        How far Avito's clock is ahead of Redis', as the last Date header told: cut to the second, so rather too little.
+        """
 
     def gate(self, account: Account) -> Gate:
         """
@@ -175,6 +179,8 @@ class Avito:
                 if not isinstance(result, Answer):
                     loan.spoil()
         finally:
+            if isinstance(result, Answer) and result.server_ms is not None:
+                self.ahead_ms = result.server_ms - permit.redis_ms()
             # After the connection is closed: a token counts until the request can no longer arrive.
             permit.ended(aborted=isinstance(result, NoAnswer) and result.aborted, passed=_passed(call, result))
         return result

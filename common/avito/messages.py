@@ -30,6 +30,13 @@ def chats_of(body: object) -> list[Message]:
     return _listed(body, "chats")
 
 
+def is_list(body: object, name: str) -> bool:
+    """
+    Say whether this is a list of `messages` or `chats` at all, in either shape. What is none says nothing of the chat.
+    """
+    return isinstance(mapping(body).get(name) if isinstance(body, Mapping) else body, list)
+
+
 def has_more(body: object, *, limit: int | None = None) -> bool:
     """
     Say whether there is a next page; without `meta.has_more` a page of `limit` items has one.
@@ -87,8 +94,14 @@ def image_sizes(message: Message) -> dict[str, str]:
     """
     Return an image's links by size, `{}` if it has none.
     """
-    sizes = mapping(mapping(mapping(message.get("content")).get("image")).get("sizes"))
-    return {size: url for size, url in sizes.items() if isinstance(url, str)}
+    return sizes_of(mapping(mapping(message.get("content")).get("image")).get("sizes"))
+
+
+def sizes_of(value: object) -> dict[str, str]:
+    """
+    Return the links by size as messages and the answer to an upload have them.
+    """
+    return {size: url for size, url in mapping(value).items() if isinstance(url, str)}
 
 
 def largest(sizes: Mapping[str, str]) -> str | None:

@@ -52,8 +52,8 @@ class NewEvent:
     """
     An inbound event to accept; `body` is the webhook's JSON as it came.
 
-    `own` marks an echo of our own message: a receipt, found again by the `fingerprint` of its content. `recovered`: its
-    webhook never came, `body` is what it would have said.
+    `own` marks an echo of our own message: a receipt, found again by the `fingerprint` of its content and dated by
+    `created_ms`, Avito's clock. `recovered`: its webhook never came, `body` is what it would have said.
     """
 
     id: str
@@ -62,6 +62,7 @@ class NewEvent:
     kind: str = "message"
     own: bool = False
     fingerprint: str = ""
+    created_ms: int | None = None
     recovered: bool = False
 
 
@@ -187,6 +188,7 @@ class Intake:
                 (event.fingerprint or "-") if event.own else "",
                 KEPT_S * 1000,
                 "1" if event.recovered else "",
+                event.created_ms or "",
             ],
         )
         if reply[0] == "duplicate":

@@ -27,7 +27,8 @@ from common.queue.replies import read_hash
 from common.queue.settlement import RECORD_LIFE_S, callback
 from common.settings import Settings
 
-_TIMES: Final = ("accepted_at", "received_at", "finished_at", "not_before", "expires_at")
+_TIMES: Final = ("accepted_at", "received_at", "created", "finished_at", "not_before", "expires_at")
+_FLAGS: Final = ("reconciled", "resolved", "recovered")
 _STALLED_S: Final = 30.0
 _LOOK_EACH_S: Final = 1.0
 _PAGE: Final = 500
@@ -61,6 +62,8 @@ class Record:
                 shown[name] = iso(value)
             elif name == "response":
                 shown[name] = json.loads(value)
+            elif name in _FLAGS:
+                shown[name] = True
             else:
                 shown[name] = value
         shown["timeline"] = self.timeline

@@ -3,7 +3,7 @@
 -- KEYS         per event: stream, the event's record, the chat's list of our own messages
 -- ARGV         per event the number of what follows, and: message id, kind, chat id, body, received at ms, life of the
 --              record ms, fingerprint of the content where it is an echo of our own message ('' = it is not), life of
---              the list ms, '1' where its webhook never came
+--              the list ms, '1' where its webhook never came, when Avito created it ms ('' = it does not say)
 -- Reply        per event {'accepted', entry id, 0} | {'duplicate', message id, entry id of the first} | {'error', text}
 -- Safe at OOM: refused as a whole (the first write is an XADD)
 -- Owner-checked: not needed, the entry is new
@@ -30,6 +30,9 @@ return each_item(3, function(keys, args)
   redis.call('PEXPIRE', record, life)
   if mark ~= '' then
     redis.call('HSET', record, 'fingerprint', mark)
+    if args[10] ~= '' then
+      redis.call('HSET', record, 'created', args[10])
+    end
     local time = redis.call('TIME')
     redis.call('ZADD', own_messages, tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000), id)
     redis.call('PEXPIRE', own_messages, args[8])

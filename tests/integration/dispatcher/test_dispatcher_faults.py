@@ -10,9 +10,7 @@ import pytest
 
 from common.queue.entry import Tries
 from common.queue.gate import Usage
-from common.queue.intake import NewEvent
 from common.queue.keys import AccountKeys
-from common.queue.receipts import fingerprint
 from sandbox import AvitoFault
 from tests.integration.dispatcher.gateway import Gateway, Start, until
 
@@ -55,6 +53,7 @@ async def test_a_send_that_never_arrived_is_sent_again(start: Start) -> None:
 
     assert record.status == "sent"
     assert "reconciled" not in record.fields
+    assert [None, "not there"] == [step.get("look_up") for step in record.timeline if step["event"] == "attempt"]
     assert gateway.texts() == ["once"]
 
 
@@ -85,86 +84,6 @@ async def test_a_timeout_after_the_message_was_taken(start: Start) -> None:
     assert (record.status, record.fields["reconciled"], gateway.texts()) == ("sent", "true", ["once"])
     timeline = [step.get("outcome") for step in record.timeline if step["event"] == "attempt"]
     assert timeline == ["unknown", "found"]
-
-
-@pytest.mark.parametrize("lists", ["object", "array"])
-async def test_a_link_and_an_image_are_found_too(start: Start, lists: str) -> None:
-    """
-    An address that became a link, and an image, are recognised in the chat, whatever the list's shape.
-    """
-    gateway = await start()
-    gateway.sandbox.avito.behaviour = gateway.sandbox.avito.behaviour.model_copy(update={"lists": lists})
-    gateway.sandbox.faults.add(AvitoFault(kind="drop", taken=True, count=1, path=SENDS))
-    link = await gateway.done("link", {"url": "https://a.b/c"})
-    image = gateway.sandbox.avito.upload(int(gateway.user_id), "a.png", "image/png", b"\x89PNG\r\n\x1a\n" + b"0" * 100)
-    gateway.sandbox.faults.add(AvitoFault(kind="drop", taken=True, count=1, path="*/messages/image"))
-    picture = await gateway.done("image", {"image_id": image.id})
-
-    assert [record.fields.get("reconciled") for record in (link, picture)] == ["true", "true"]
-    assert [message.type for message in gateway.sandbox.avito.sent()] == ["link", "image"]
-
-
-async def test_an_equal_message_of_another_command_is_not_taken_for_ours(start: Start) -> None:
-    """
-    Two equal texts in a chat are two messages, though the second one's first attempt was lost.
-    """
-    gateway = await start()
-    first = await gateway.done("text", {"text": "same"})
-    gateway.sandbox.faults.add(AvitoFault(kind="drop", count=1, path=SENDS))
-
-    second = await gateway.done("text", {"text": "same"})
-
-    assert gateway.texts() == ["same", "same"]
-    assert first.fields["message_id"] != second.fields["message_id"]
-
-
-async def test_avitos_clock_may_differ(start: Start) -> None:
-    """
-    The look-up goes by Avito's Date header: an hour of difference does not hide the message.
-    """
-    gateway = await start()
-    gateway.sandbox.clock.shift_s = -3600.0
-    gateway.sandbox.faults.add(AvitoFault(kind="drop", taken=True, count=1, path=SENDS))
-
-    record = await gateway.done("text", {"text": "once"})
-
-    assert (record.fields.get("reconciled"), gateway.texts()) == ("true", ["once"])
-
-
-async def test_the_look_up_goes_on_behind_the_first_page(start: Start) -> None:
-    """
-    A message that a lively chat has pushed to the second page is found.
-    """
-    gateway = await start(retry_min_wait=0.5, retry_max_wait=0.5)
-    gateway.sandbox.faults.add(AvitoFault(kind="drop", taken=True, count=1, path=SENDS))
-    command_id = await gateway.queue("text", {"text": "once"})
-    await gateway.sandbox.avito.wait_for(lambda avito: len(avito.sent()) == 1)
-    for number in range(120):
-        gateway.sandbox.avito.receive(gateway.chat_id, str(number), announce=False)
-
-    record = await gateway.end(command_id)
-
-    assert (record.fields.get("reconciled"), gateway.texts()) == ("true", ["once"])
-    assert gateway.requests("/v3/") == 2
-
-
-async def test_an_echo_is_a_receipt(start: Start) -> None:
-    """
-    When the echo webhook has come already, the chat need not be read.
-    """
-    gateway = await start(retry_min_wait=0.5, retry_max_wait=0.5)
-    gateway.sandbox.faults.add(AvitoFault(kind="drop", taken=True, count=1, path=SENDS))
-    command_id = await gateway.queue("text", {"text": "once"})
-    await gateway.sandbox.avito.wait_for(lambda avito: len(avito.sent()) == 1)
-    (message,) = gateway.sandbox.avito.sent()
-    mark = fingerprint(message.type, message.content)
-    echo = NewEvent(id=message.id, chat_id=gateway.chat_id, body="{}", own=True, fingerprint=mark)
-    await gateway.intake.event(gateway.user_id, echo)
-
-    record = await gateway.end(command_id)
-
-    assert ("sent", message.id) == (record.status, record.fields["message_id"])
-    assert (gateway.requests("/v3/"), gateway.texts()) == (0, ["once"])
 
 
 @pytest.mark.parametrize(("taken", "status"), [(True, "sent"), (False, "expired")])

@@ -81,7 +81,7 @@ def test_every_sample_is_in_the_table() -> None:
     [
         (NotSent("refused"), Unsent("refused")),
         (NoAnswer("cut"), Unknown("cut")),
-        (NoAnswer("late", aborted=True), Unknown("late")),
+        (NoAnswer("late", aborted=True), Unknown("late", aborted=True)),
         (Answer(200, {"ok": True}, server_ms=NOW_MS), Ok({"ok": True}, 200, NOW_MS)),
         (Answer(200, None), Ok(None)),
         (Answer(201, {}), Ok({}, 201)),

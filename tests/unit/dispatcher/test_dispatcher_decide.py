@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from common.avito.answers import Blocked, Limited, Ok, Refused, Unauthorized, Unknown, Unsent
 from common.queue.entry import Tries
+from common.queue.gate import MARGIN_S
 from common.queue.outcomes import Dead, Done, Outcome, Release, Retry
 from common.settings import Settings
 from dispatcher.decide import (
-    HOLD_S,
+    HELD_LOOK_S,
     Failure,
     Policy,
     after_failure,
@@ -67,6 +68,7 @@ DOUBTFUL = Tries(attempts=1, outcome_unknown=True, unknown_since_ms=5)
         (Unknown("late"), FIRST, "reconcile", Retry(2.0, "late", unknown=True, attempt=LINE)),
         (Unknown("late"), LAST, "reconcile", Retry(10.0, "late", unknown=True, attempt=LINE)),
         (Unknown("late"), LAST, "hold", Retry(10.0, "late", unknown=True, attempt=LINE)),
+        (Unknown("late", aborted=True), FIRST, "reconcile", Retry(2.0, "late", unknown=True, attempt=LINE)),
         (Unknown("late"), FIRST, "resend", Retry(2.0, "late", unknown=True, attempt=LINE)),
         (
             Unknown("late"),
@@ -169,8 +171,21 @@ def test_held_keeps_the_first_error() -> None:
     """
     first = held(Tries(last_error="late"))
 
-    assert Retry(HOLD_S, "outcome unknown, held: late", counted=False, unknown=True) == first
-    assert held(Tries(last_error=first.error)).error == "outcome unknown, held"
+    assert Retry(HELD_LOOK_S, "outcome unknown, held: late", counted=False, unknown=True) == first
+    assert first == held(Tries(last_error=first.error))
+
+
+def test_what_was_cut_off_may_still_arrive() -> None:
+    """
+    After a timeout of ours the next turn comes no sooner than the gate counts on the request.
+    """
+    hasty = replace(POLICY, retry_min_s=0.01, retry_max_s=0.05)
+
+    outcomes = [
+        after_failure(Unknown("late", aborted=cut), FIRST, hasty, LINE, takes_effect=True) for cut in (False, True)
+    ]
+
+    assert [0.02, MARGIN_S] == [outcome.after_s for outcome in outcomes if isinstance(outcome, Retry)]
 
 
 def test_not_there_after_the_last_look() -> None:

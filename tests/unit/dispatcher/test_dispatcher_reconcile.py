@@ -8,7 +8,7 @@ import pytest
 
 from common.queue.entry import Entry, Tries
 from dispatcher.commands import Send, SendImage, SendText
-from dispatcher.reconcile import by_avitos_clock, candidates, is_result, reached, unknown_since_ms
+from dispatcher.reconcile import by_avitos_clock, candidates, choose, is_result, reached, trace, unknown_since_ms
 
 TEXT = SendText("c", "Hello  world")
 URL = SendText("c", "https://a.b/c")
@@ -63,8 +63,33 @@ def test_only_messages_since_the_attempt_count() -> None:
     """
     page = [message(id="new", created=100), message(id="old", created=99), message(id="odd", created=None)]
 
-    assert candidates(page, TEXT, "7", 100_000) == ["new"]
-    assert candidates(page, TEXT, "7", 0) == ["new", "old", "odd"]
+    assert page[:1] == candidates(page, TEXT, "7", 100_000)
+    assert page == candidates(page, TEXT, "7", 0)
+
+
+def test_a_picture_is_known_by_the_path_of_its_largest_link() -> None:
+    """
+    Its host and what follows `?` may differ from one answer to the next.
+    """
+    uploaded = {"32x32": "https://10.img.avito.st/image/1/1.a", "1280x960": "https://10.img.avito.st/image/1/1.b?"}
+    shown = {"1280x960": "https://80.img.avito.st/image/1/1.b?s=1"}
+
+    assert ("/image/1/1.b", "/image/1/1.b", None) == (trace(uploaded), trace(shown), trace({}))
+
+
+@pytest.mark.parametrize(
+    ("traces", "expected"), [((), "old"), (("/other",), "old"), (("/b",), "new"), (("/a", "/b"), "old")]
+)
+def test_of_several_the_one_with_our_trace_is_ours(traces: tuple[str, ...], expected: str) -> None:
+    """
+    What fits a trace goes before what does not, then the older one before the newer.
+    """
+    page = [
+        message(id=name, type="image", content={"image": {"sizes": {"32x32": f"https://i.example/{link}"}}})
+        for name, link in (("new", "b"), ("old", "a"))
+    ]
+
+    assert expected == choose(page, traces)["id"]
 
 
 @pytest.mark.parametrize(("since_ms", "expected"), [(100_000, True), (99_000, False), (50_000, False)])

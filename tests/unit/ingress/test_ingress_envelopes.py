@@ -46,6 +46,7 @@ def test_sample() -> None:
         chat_id="u2i-bbB2KIaZ9_mERi0AEbfPig",
         own=False,
         mark="",
+        created_ms=None,
         body=raw.decode(),
     )
 
