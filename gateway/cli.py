@@ -145,6 +145,22 @@ def status(message_id: str, user_id: str | None, *, as_json: bool) -> None:
 
 
 @cli.command()
+@click.argument("command_id", metavar="ID")
+@click.argument("outcome", type=click.Choice(["sent", "not-sent"]))
+@click.option("--message-id", metavar="ID", help="The message in the chat, if it was sent.")
+@ACCOUNT
+def resolve(command_id: str, outcome: str, message_id: str | None, user_id: str | None) -> None:
+    """
+    Say what became of a command of unknown outcome: it was sent, or not; then it is sent again.
+    """
+    if message_id is not None and outcome != "sent":
+        raise click.UsageError("Only what was sent has a --message-id.")
+    from gateway import status as record  # noqa: PLC0415
+
+    raise SystemExit(_run(record.resolve(command_id, user_id, message_id, is_sent=outcome == "sent")))
+
+
+@cli.command()
 @click.option("--chat", "chat_id", metavar="CHAT", help="This chat alone.")
 @click.option("--no-text", is_flag=True, help="Leave the texts out.")
 @AS_JSON

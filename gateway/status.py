@@ -1,12 +1,12 @@
 """
-What became of a message.
+What became of a message; and saying it, where the gateway cannot know.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final, Literal
 
 import click
 
@@ -48,3 +48,26 @@ def lines(shown: Mapping[str, Any]) -> list[str]:
         more = " ".join(f"{name}={value}" for name, value in step.items() if name not in ("at", "event"))
         steps.append(f"  {step['at']}  {step['event']}  {more}".rstrip())
     return [*head, *steps]
+
+
+async def resolve(command_id: str, user_id: str | None, message_id: str | None, *, is_sent: bool) -> int:
+    """
+    Settle a command of unknown outcome by hand, or have it sent again. Return the exit code.
+    """
+    async with open_session(user_id) as session:
+        records = Records(session.connections, session.settings)
+        outcome: Literal["sent", "not_sent"] = "sent" if is_sent else "not_sent"
+        reply = await records.resolve(session.account.user_id, command_id, outcome, message_id)
+    if reply != "ok":
+        click.echo(f"{command_id}: {_WHY_NOT[reply]}", err=True)
+        return 1
+    click.echo(f"{command_id} counts as sent." if is_sent else f"{command_id} is sent again.")
+    return 0
+
+
+_WHY_NOT: Final[Mapping[str, str]] = {
+    "certain": "its outcome is not in doubt, `status` tells where it stands",
+    "sending": "a worker looks at it just now, try again in a moment",
+    "ended": "it has ended, `status` tells how",
+    "unknown": "there is no such command in this account",
+}

@@ -103,6 +103,19 @@ class Cancelled:
     message: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """
+    A command of unknown outcome was settled by hand, or is sent again.
+    """
+
+    success: bool = True
+    command_id: str
+    status: str
+    message: str
+    links: Links
+
+
 def links(command_id: str) -> Links:
     """
     Return a command's addresses.

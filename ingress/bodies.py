@@ -180,6 +180,24 @@ class SendLink(Options):
         return self
 
 
+class Resolve(Body):
+    """
+    What became of a command of unknown outcome, as a person has seen it in Avito's app.
+    """
+
+    outcome: Annotated[
+        Literal["sent", "not_sent"], Field(description="`sent`: it is in the chat. `not_sent`: send it again.")
+    ]
+    message_id: Annotated[Identifier | None, Field(description="The message in the chat, for `sent`.")] = None
+
+    @model_validator(mode="after")
+    def _names_what_is_there(self) -> Resolve:
+        if self.message_id is not None and self.outcome != "sent":
+            message = "Only what was sent has a message_id."
+            raise PydanticCustomError("message_id", message, {"field": "message_id"})
+        return self
+
+
 class SendImage(Options):
     """
     An image, by its address or by an image id of Avito's.

@@ -93,6 +93,12 @@ _KINDS = (
         "The command is being sent",
         "It can no longer be cancelled. Ask for its record to see how it ends.",
     ),
+    Kind(
+        "command_not_unknown",
+        409,
+        "The command's outcome is not in doubt",
+        "Only a command of status `unknown` can be resolved by hand. Ask for its record to see where it stands.",
+    ),
     Kind("command_ended", 409, "The command has ended", "It was sent, failed, expired or cancelled before."),
     Kind(
         "command_cancelled",

@@ -4,18 +4,22 @@ What became of a command or an event, and taking a command back.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from litestar import delete, get
+from litestar import delete, get, post
 from litestar.di import NamedDependency
+from litestar.openapi.spec import Example
+from litestar.params import Body
 from litestar.status_codes import HTTP_200_OK
 
 from common.log import logger
 from common.queue.records import Record
 from common.settings import Account
 from ingress import answers
+from ingress.bodies import Resolve
 from ingress.catalogue import CATALOGUE
 from ingress.deadline import in_time
+from ingress.decoding import JsonBody
 from ingress.identifiers import CommandId, MessageId, checked
 from ingress.problems import API_PROBLEMS, ProblemError, documented
 from ingress.services import Services
@@ -59,13 +63,62 @@ async def cancel_command(
     match await in_time(services.records.cancel(account.user_id, checked("command_id", command_id))):
         case "cancelled":
             _log.info("command.cancelled", user_id=account.user_id, command_id=command_id)
-            return answers.Cancelled(command_id=command_id, status="cancelled", message="It will not be sent.")
+            return answers.Cancelled(command_id=command_id, status="cancelled", message="Nothing more is sent for it.")
         case "sending":
             raise ProblemError("command_sending", CATALOGUE["command_sending"].meaning)
         case "ended":
             raise ProblemError("command_ended", CATALOGUE["command_ended"].meaning)
         case "unknown":
             raise ProblemError("unknown_command", CATALOGUE["unknown_command"].meaning)
+
+
+@post(
+    "/commands/{command_id:str}/resolve",
+    dto=JsonBody[Resolve],
+    return_dto=None,
+    status_code=HTTP_200_OK,
+    responses=documented(
+        *API_PROBLEMS,
+        "unknown_command",
+        "command_sending",
+        "command_not_unknown",
+        "command_ended",
+        "bad_json",
+        "body_too_large",
+        "validation_failed",
+    ),
+    tags=["Commands"],
+    summary="Say what became of a command",
+    operation_id="resolveCommand",
+)
+async def resolve_command(
+    command_id: CommandId,
+    data: Annotated[Resolve, Body(examples=[Example(value={"outcome": "not_sent"})])],
+    account: NamedDependency[Account],
+    services: NamedDependency[Services],
+) -> answers.Resolved:
+    """
+    Settle a command of status `unknown` (`AMBIGUOUS_SENDS=hold`) by hand: it was sent, or it is sent again.
+    """
+    checked_id = checked("command_id", command_id)
+    match await in_time(services.records.resolve(account.user_id, checked_id, data.outcome, data.message_id)):
+        case "ok":
+            _log.info("command.resolved", user_id=account.user_id, command_id=command_id, outcome=data.outcome)
+        case "sending":
+            raise ProblemError("command_sending", "A worker looks at it just now. Ask again in a moment.")
+        case "certain":
+            raise ProblemError("command_not_unknown", CATALOGUE["command_not_unknown"].meaning)
+        case "ended":
+            raise ProblemError("command_ended", CATALOGUE["command_ended"].meaning)
+        case "unknown":
+            raise ProblemError("unknown_command", CATALOGUE["unknown_command"].meaning)
+    is_sent = data.outcome == "sent"
+    return answers.Resolved(
+        command_id=command_id,
+        status="sent" if is_sent else "retrying",
+        message="It counts as sent." if is_sent else "It is sent again.",
+        links=answers.links(command_id),
+    )
 
 
 @get(
@@ -97,4 +150,4 @@ def _shown(record: Record) -> dict[str, object]:
     return shown
 
 
-HANDLERS: Final = [get_command, cancel_command, get_event]
+HANDLERS: Final = [get_command, cancel_command, resolve_command, get_event]

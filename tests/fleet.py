@@ -118,6 +118,24 @@ class Fleet:
         process.send_signal(how)
         return await asyncio.wait_for(process.wait(), 40)
 
+    async def command(self, *arguments: str) -> tuple[int, str]:
+        """
+        Run one command of the command line and return its exit code and what it prints.
+        """
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "gateway",
+            *arguments,
+            cwd=self.folder,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **self.environment},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        out, _ = await asyncio.wait_for(process.communicate(), START_S)
+        assert process.returncode is not None
+        return process.returncode, out.decode()
+
     async def send(self, chat_id: str, text: str, **more: object) -> str:
         """
         Post one text as n8n does and return the command's id.

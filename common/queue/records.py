@@ -18,13 +18,13 @@ from typing import Final, Literal
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from common.queue import keys, scripts
+from common.queue import byhand, keys
+from common.queue.byhand import Cancelled, Resolved
 from common.queue.connection import Connections, mapped, meaning
 from common.queue.ends import Ends
 from common.queue.entry import parse_tries
 from common.queue.keys import LANE, RETRY, AccountKeys, StreamKeys
 from common.queue.replies import read_hash
-from common.queue.settlement import RECORD_LIFE_S, callback
 from common.settings import Settings
 
 _TIMES: Final = ("accepted_at", "received_at", "created", "finished_at", "not_before", "expires_at")
@@ -32,8 +32,6 @@ _FLAGS: Final = ("reconciled", "resolved", "recovered")
 _STALLED_S: Final = 30.0
 _LOOK_EACH_S: Final = 1.0
 _PAGE: Final = 500
-
-Cancelled = Literal["cancelled", "sending", "ended", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +92,7 @@ class Depths:
 
 class Records:
     """
-    Reads records and queues; `cancel` is its only change.
+    Reads records and queues; `cancel` and `resolve` are its only changes.
     """
 
     def __init__(self, connections: Connections, settings: Settings) -> None:
@@ -196,41 +194,17 @@ class Records:
         """
         Take a command back, unless a worker is sending it or it has ended.
         """
-        account = self._keys(user_id)
-        with mapped():
-            fields = await read_hash(self._client, account.command(command_id))
-        if not fields:
-            return "unknown"
-        if "finished_at" in fields:
-            return "ended"
-        streams = (account.commands, account.bulk)
-        number = 2 if fields.get("stream") == account.bulk.stream else 1
-        now_ms = time.time_ns() // 1_000_000
-        ended = ["status", "cancelled", "finished_at", str(now_ms)]
-        told = callback(fields, command_id, "cancelled", None, "cancelled before it was sent", now_ms)
-        for stream in streams:
-            await scripts.ENSURE(self._client, stream.indexes, ["dispatcher"])
-        reply = await scripts.CANCEL(
-            self._client,
-            [
-                *(key for stream in streams for key in stream.indexes),
-                account.command(command_id),
-                account.events.stream,
-            ],
-            [
-                len(streams),
-                "dispatcher",
-                number,
-                fields["entry_id"],
-                command_id,
-                account.done,
-                RECORD_LIFE_S * 1000,
-                len(ended),
-                *ended,
-                *(part for pair in told.items() for part in pair),
-            ],
-        )
-        return "cancelled" if reply == "cancelled" else "sending" if reply == "sending" else "ended"
+        return await byhand.cancel(self._client, self._keys(user_id), command_id)
+
+    async def resolve(
+        self, user_id: str, command_id: str, outcome: Literal["sent", "not_sent"], message_id: str | None = None
+    ) -> Resolved:
+        """
+        Say what became of a send whose outcome is unknown; `not_sent` sends it again, without a look.
+
+        `message_id` is the message it became, where that is known: no look-up takes it for another command's then.
+        """
+        return await byhand.resolve(self._client, self._keys(user_id), command_id, outcome, message_id)
 
     async def depths(self, user_id: str) -> list[Depths]:
         """

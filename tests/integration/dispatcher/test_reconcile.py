@@ -5,13 +5,16 @@ Sends whose outcome nobody knows: each is shown once, and its record names its o
 from __future__ import annotations
 
 import itertools
+import json
 
 import httpx
 import pytest
 
 from common.avito.client import Avito
 from common.queue.gate import MARGIN_S
+from common.queue.keys import AccountKeys
 from common.queue.records import Record
+from common.queue.replies import read_rows
 from sandbox import AvitoFault
 from sandbox.chats import Message
 from tests.integration.dispatcher.gateway import Gateway, Start, until
@@ -450,6 +453,103 @@ async def test_an_echo_may_come_at_any_moment(start: Start, moment: str) -> None
     assert [one.id for one in shown(gateway)] == [one.fields["message_id"] for one in (record, again)]
 
 
+async def outcomes(gateway: Gateway) -> list[dict[str, object]]:
+    """
+    Return what is to be told to `callback_url`.
+    """
+    stream = AccountKeys(gateway.settings.key_prefix, gateway.user_id).events.stream
+    return [json.loads(fields["body"]) for _, fields in await read_rows(gateway.connections.commands, stream, "-", "+")]
+
+
+async def held(gateway: Gateway, command_id: str) -> None:
+    """
+    Wait until a send is held.
+    """
+
+    async def is_held() -> bool | None:
+        keys = AccountKeys(gateway.settings.key_prefix, gateway.user_id)
+        known = await gateway.connections.commands.hvals(keys.commands.indexes[5])
+        record = await gateway.records.command(gateway.user_id, command_id)
+        return True if "outcome unknown, held" in str(known) and record and record.status == "unknown" else None
+
+    await until(is_held)
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_a_held_send_is_resolved_as_sent(start: Start, named: bool) -> None:
+    """
+    The operator has seen it in the chat: the record says sent, and how that is known, and the chat goes on.
+    """
+    gateway = await start(ambiguous_sends="hold")
+    lose(gateway, ["taken"])
+    url = "http://n8n.test/webhook-waiting/1"
+    ids = [await gateway.queue("text", TEXT, callback_url=url) for _ in range(2)]
+    await held(gateway, ids[0])
+    message_id = shown(gateway)[0].id if named else None
+
+    replies = [await gateway.records.resolve(gateway.user_id, ids[0], "sent", message_id) for _ in range(2)]
+    records = [await gateway.end(command_id) for command_id in ids]
+
+    assert ["ok", "ended"] == replies
+    assert ("sent", True, message_id) == (
+        records[0].status,
+        records[0].to_json()["resolved"],
+        records[0].fields.get("message_id"),
+    )
+    assert ["accepted", "attempt", "sent"] == [step["event"] for step in records[0].timeline]
+    assert [message.id for message in shown(gateway)][1:] == [records[1].fields["message_id"]]
+    told = [(one["event"], one["command_id"]) for one in await outcomes(gateway)]
+    assert [("command.sent", command_id) for command_id in ids] == told
+
+
+async def test_a_held_send_is_sent_again(start: Start) -> None:
+    """
+    The operator has seen that it is not in the chat: it is sent without a look, and the chat goes on in order.
+    """
+    gateway = await start(ambiguous_sends="hold")
+    lose(gateway, ["cut"])
+    ids = [await gateway.queue("text", {"text": text}) for text in ("first", "second")]
+    await held(gateway, ids[0])
+
+    assert await gateway.records.resolve(gateway.user_id, ids[0], "not_sent") == "ok"
+    records = [await gateway.end(command_id) for command_id in ids]
+
+    assert ["first", "second"] == gateway.texts()
+    assert [message.id for message in shown(gateway)] == [record.fields["message_id"] for record in records]
+
+
+async def test_only_a_doubt_can_be_resolved(start: Start) -> None:
+    """
+    A command that waits, one that is being sent, one that ended and one that is not known say so.
+    """
+    gateway = await start(run=False)
+    waiting = await gateway.queue("text", TEXT)
+    answers = [await gateway.records.resolve(gateway.user_id, one, "not_sent") for one in (waiting, "nobody")]
+    gateway.sandbox.faults.add(AvitoFault(kind="hang", taken=True, hold_s=0.5, count=1, path=SENDS))
+    gateway.run()
+    await gateway.sandbox.avito.wait_for(lambda avito: len(avito.sent()) == 1)
+    answers.append(await gateway.records.resolve(gateway.user_id, waiting, "sent"))
+    await gateway.end(waiting)
+    answers.append(await gateway.records.resolve(gateway.user_id, waiting, "sent"))
+
+    assert ["certain", "unknown", "sending", "ended"] == answers
+
+
+async def test_a_doubtful_send_that_is_cancelled_may_have_been_sent(start: Start) -> None:
+    """
+    Who asked for the outcome is told that the message may be in the chat.
+    """
+    gateway = await start(ambiguous_sends="hold")
+    lose(gateway, ["taken"])
+    command_id = await gateway.queue("text", TEXT, callback_url="http://n8n.test/webhook-waiting/1")
+    await held(gateway, command_id)
+
+    assert await gateway.records.cancel(gateway.user_id, command_id) == "cancelled"
+
+    [told] = await outcomes(gateway)
+    assert ("command.failed", "cancelled; it may have been sent before") == (told["event"], told["problem"])
+
+
 async def test_a_held_send_ends_when_its_echo_comes(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     With AMBIGUOUS_SENDS=hold nothing is read and nothing repeated; a late echo settles it, the chat goes on.
@@ -458,12 +558,7 @@ async def test_a_held_send_ends_when_its_echo_comes(start: Start, monkeypatch: p
     gateway = await start(ambiguous_sends="hold")
     lose(gateway, ["taken"])
     ids = [await gateway.queue("text", TEXT) for _ in range(2)]
-
-    async def held() -> Record | None:
-        record = await gateway.records.command(gateway.user_id, ids[0])
-        return record if record and record.status == "unknown" else None
-
-    await until(held)
+    await held(gateway, ids[0])
     await echo(gateway, shown(gateway)[0])
     records = [await gateway.end(command_id) for command_id in ids]
 

@@ -6,12 +6,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Literal
 
+import pytest
+
+from common.queue.connection import connect
 from common.queue.dead import DeadLetters
 from common.queue.entry import Entry
 from common.queue.gate import Permit
 from common.queue.outcomes import Dead, Done, Outcome, Retry
 from common.queue.replies import read_rows
+from common.settings import Settings
+from tests import servers
 from tests.harness import USER_ID, Queue, Recorder, eventually
 
 
@@ -184,3 +190,30 @@ async def test_an_event_that_died_of_age_counts_its_age_anew(queue: Queue) -> No
     ((_, fields),) = await read_rows(client, events, "-", "+")
     assert ("e1", True) == (fields["id"], int(fields["received_at"]) > 1_000_000)
     assert "reason" not in fields
+
+
+@pytest.mark.parametrize("outcome", ["sent", "not_sent"])
+async def test_a_doubt_can_be_resolved_when_full(settings: Settings, outcome: Literal["sent", "not_sent"]) -> None:
+    """
+    At maxmemory a person can still say what became of a send: it ends, or its turn has come again (R15).
+    """
+    doubtful = asyncio.Event()
+
+    def decide(_entry: Entry, _permit: Permit) -> Outcome:
+        doubtful.set()
+        return Retry(600, "lost", unknown=True)
+
+    with servers.embedded() as server:
+        connections = connect(server.connection_url)
+        queue = Queue(connections, settings)
+        await queue.send("m1")
+        async with queue.running(Recorder(decide)):
+            await doubtful.wait()
+        await connections.commands.config_set("maxmemory", "1mb")
+
+        reply = await queue.records.resolve(USER_ID, "m1", outcome, "av1" if outcome == "sent" else None)
+        waits = await connections.commands.zrangebyscore(queue.keys.commands.indexes[4], 0, 0)
+
+        assert ("ok", 0 if outcome == "sent" else 1) == (reply, await queue.left())
+        assert len(waits) == await queue.left()
+        await connections.aclose()
