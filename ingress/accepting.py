@@ -4,6 +4,7 @@ Accepting: from commands to stored commands, and to the answer 202, 200 or a pro
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -59,7 +60,7 @@ async def accept(
     command = drafts.command(draft, options, now_ms=now_ms, key=ask.key_with(options), mark=mark)
     stored = _stored(await in_time(services.intake.command(account.user_id, command)))
     count(services, [command], [stored])
-    if (record := await _end(services, account, stored.command_id, ask.wait_s)) is not None:
+    if (record := await _end(services, account, stored.command_id, ask, ask.wait_s)) is not None:
         return with_headers(ended(record), [stored], ask)
     answer = answers.Accepted(
         command_id=stored.command_id,
@@ -89,7 +90,7 @@ async def accept_parts(
     deadline_s = time.monotonic() + ask.wait_s
     record = None
     for one in stored:
-        record = await _end(services, account, one.command_id, deadline_s - time.monotonic())
+        record = await _end(services, account, one.command_id, ask, deadline_s - time.monotonic())
         if record is None:
             break
         last = ended(record)
@@ -169,17 +170,25 @@ def _conflict(name: str, more: str = "") -> ProblemError:
     return ProblemError("idempotency_conflict", CATALOGUE["idempotency_conflict"].meaning + more, errors=errors)
 
 
-async def _end(services: Services, account: Account, command_id: str, wait_s: float) -> CommandRecord | None:
+async def _end(services: Services, account: Account, command_id: str, ask: Ask, wait_s: float) -> CommandRecord | None:
     """
     Wait for a command's end; None when it has not ended in time, or nobody can tell: it is stored all the same.
+
+    Nobody is waited for who has hung up.
     """
     if wait_s <= 0:
         return None
+    ending = asyncio.create_task(services.records.wait(account.user_id, command_id, wait_s), name=f"wait-{command_id}")
+    leaving = asyncio.create_task(ask.hung_up(), name=f"hung-up-{command_id}")
     try:
-        record = await services.records.wait(account.user_id, command_id, wait_s)
+        await asyncio.wait((ending, leaving), return_when=asyncio.FIRST_COMPLETED)
+        record = await ending if ending.done() else None
     except GatewayError as error:
         _log.warning("wait.failed", user_id=account.user_id, command_id=command_id, error=str(error))
         return None
+    finally:
+        for task in (ending, leaving):
+            task.cancel()
     return record if record is not None and record.ended else None
 
 

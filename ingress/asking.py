@@ -5,9 +5,11 @@ What a request says beside its body: its key, and whether it waits for the end.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
+from litestar import Request
 from litestar.params import HeaderParameter, QueryParameter
+from litestar.types import Receive
 
 from ingress.bodies import Options
 from ingress.problems import invalid
@@ -31,11 +33,19 @@ WaitQuery = Annotated[int | None, QueryParameter(ge=0, description="Seconds to w
 @dataclass(frozen=True, slots=True)
 class Ask:
     """
-    The Idempotency-Key of the header, and the seconds the caller waits for the end of its command.
+    The Idempotency-Key of the header, the seconds the caller waits for the end of its command, and its connection.
     """
 
     key: str | None
     wait_s: float
+    receive: Receive
+
+    async def hung_up(self) -> None:
+        """
+        Return when the caller has closed the connection.
+        """
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
 
     def key_with(self, options: Options | None) -> str | None:
         """
@@ -52,8 +62,13 @@ class Ask:
         return self.key if self.key is not None else in_body
 
 
-def provide_ask(idempotency_key: KeyHeader = None, prefer: PreferHeader = None, wait: WaitQuery = None) -> Ask:
+def provide_ask(
+    request: Request[Any, Any, Any],
+    idempotency_key: KeyHeader = None,
+    prefer: PreferHeader = None,
+    wait: WaitQuery = None,
+) -> Ask:
     """
     Give handlers their `ask`.
     """
-    return Ask(idempotency_key, wait_s(prefer, wait))
+    return Ask(idempotency_key, wait_s(prefer, wait), request.receive)

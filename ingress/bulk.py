@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from dataclasses import replace
 from typing import Annotated, Final
 
 from litestar import Response, post
@@ -92,7 +93,7 @@ async def send_bulk(
         commands=accepting.listed(commands, stored),
     )
     response = Response(answer, status_code=HTTP_202_ACCEPTED)
-    return accepting.with_headers(response, stored, Ask(ask.key, 0.0))
+    return accepting.with_headers(response, stored, replace(ask, wait_s=0.0))
 
 
 def _check_callbacks(data: SendBulk, account: Account, services: Services) -> None:

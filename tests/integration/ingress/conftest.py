@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -65,13 +65,14 @@ class Gateway:
         return await self.entries(self.keys.events.stream)
 
     @asynccontextmanager
-    async def dispatching(self, handle: Callable[[Entry], Outcome]) -> AsyncIterator[None]:
+    async def dispatching(self, handle: Callable[[Entry], Outcome | Awaitable[Outcome]]) -> AsyncIterator[None]:
         """
         Run a dispatcher that ends each command as `handle` says, without Avito.
         """
 
         async def handler(entry: Entry, permit: Permit) -> Outcome:
-            return handle(entry)
+            outcome = handle(entry)
+            return await outcome if isinstance(outcome, Awaitable) else outcome
 
         account = self.settings.account(USER_ID)
         assert account is not None
