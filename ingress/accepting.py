@@ -83,7 +83,15 @@ async def accept_parts(
     key = ask.key_with(options) or str(uuid.uuid4())
     batch_id = drafts.batch_of(account.user_id, key)
     commands = [
-        drafts.command(draft, options, now_ms=now_ms, key=drafts.nth_key(key, index), mark=mark, batch_id=batch_id)
+        drafts.command(
+            draft,
+            options,
+            now_ms=now_ms,
+            key=drafts.nth_key(key, index),
+            mark=mark,
+            batch_id=batch_id,
+            goes_on=index < len(parts) - 1,
+        )
         for index, draft in enumerate(parts)
     ]
     stored = await store_all(services, account, commands, key)

@@ -65,6 +65,8 @@ async def send_text(
 ) -> Response[answers.Accepted]:
     """
     Queue a text message. With `split` a long text becomes several messages, and the answer lists them.
+
+    Then `callback_url` is told `command.sent` when the last one is sent, and of each that fails.
     """
     check_callback(data.callback_url, "callback_url", account, services.settings)
     mark = request_mark("text", data)

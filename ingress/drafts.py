@@ -64,9 +64,10 @@ def command(
     key: str | None,
     mark: str,
     batch_id: str | None = None,
+    goes_on: bool = False,
 ) -> NewCommand:
     """
-    Return the command to store, under a new id.
+    Return the command to store, under a new id. One that `goes_on` in the next is no end to tell of unless it fails.
     """
     options = options or Options()
     times = schedule(options, now_ms)
@@ -79,6 +80,7 @@ def command(
         not_before_ms=times.not_before_ms,
         expires_at_ms=times.expires_at_ms,
         callback_url=options.callback_url,
+        callback_on="failed" if goes_on and options.callback_url else None,
         idempotency_key=key,
         fingerprint=mark,
         batch_id=batch_id,

@@ -30,7 +30,7 @@ class NewCommand:
     """
     A command to accept. `fingerprint` marks the request's body: the same key with another one is a conflict.
 
-    `lane` is what is kept in order; the chat when None.
+    `lane` is what is kept in order; the chat when None. `callback_on` "failed" tells `callback_url` of a failure alone.
     """
 
     id: str
@@ -41,6 +41,7 @@ class NewCommand:
     not_before_ms: int | None = None
     expires_at_ms: int | None = None
     callback_url: str | None = None
+    callback_on: Literal["failed"] | None = None
     lane: str | None = None
     idempotency_key: str | None = None
     fingerprint: str = "-"
@@ -231,6 +232,7 @@ def _command_fields(command: NewCommand, stream: StreamKeys) -> tuple[dict[str, 
         "not_before": command.not_before_ms,
         "expires_at": command.expires_at_ms,
         "callback_url": command.callback_url,
+        "callback_on": command.callback_on,
         "lane": command.lane,
     }
     given = {name: str(value) for name, value in optional.items() if value is not None}

@@ -88,9 +88,9 @@ def callback(
     Return the event that tells `callback_url` how a command ended; empty when nobody asked for it.
     """
     url = fields.get("callback_url")
-    if not url:
-        return {}
     end: Literal["sent", "failed"] = "sent" if status == "sent" else "failed"
+    if not url or fields.get("callback_on", end) != end:
+        return {}
     chat_id = fields.get("chat_id", "")
     body = {
         "event": f"command.{end}",
@@ -290,8 +290,8 @@ class Settler:
             keys += [self._keys.sent(entry.chat_id), self._keys.event(message_id)]
             item["message"] = message_id
             item["sent"] = len(keys) - 1
-        if self._commands and "callback_url" in entry.fields:
-            item["callback"] = _flat(callback(entry.fields, entry.id, status, message_id, problem, now_ms))
+        if self._commands and (told := callback(entry.fields, entry.id, status, message_id, problem, now_ms)):
+            item["callback"] = _flat(told)
 
 
 def _resolve(future: asyncio.Future[str], reply: str) -> None:

@@ -124,8 +124,10 @@ def test_a_dead_letter_keeps_the_entry_and_says_why() -> None:
 
 def test_an_outcome_is_told_only_to_who_asked() -> None:
     """
-    Without `callback_url` there is no event.
+    Without `callback_url` there is no event, and where only a failure is of interest no other end is told.
     """
+    parts = {"callback_url": "http://x", "callback_on": "failed"}
+    assert [False, True] == [bool(callback(parts, "m1", status, None, None, 9)) for status in ("sent", "expired")]
     asked = callback({"callback_url": "http://x", "chat_id": "c"}, "m1", "failed", None, "rejected: 400", 9)
 
     assert callback({}, "m1", "sent", "av1", None, 9) == {}
