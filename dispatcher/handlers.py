@@ -130,7 +130,7 @@ class Sender:
         if entry.verdict == "expired":
             outcome = await self._looked_up(entry, doubtful, permit) if doubtful else None
             return outcome or Done(status="expired")
-        echo = await self._lookup.echo(entry, doubtful) if doubtful else None
+        echo = await self._lookup.echo(entry, doubtful, permit) if doubtful else None
         if echo is not None:
             return reconciled(echo.message_id, _clock(permit, entry).line("look-up", "found"))
         return Dead("crashed", f"{entry.tries.crashes} workers ended while they handled it")
@@ -157,7 +157,7 @@ class Sender:
         clock = _clock(permit, entry)
         # Of pictures an echo tells less than the chat: it may be of another one.
         is_enough = isinstance(command, SendText) or policy.ambiguous != "reconcile"
-        echo = await self._lookup.echo(entry, command) if is_enough else None
+        echo = await self._lookup.echo(entry, command, permit) if is_enough else None
         if echo is not None:
             return reconciled(echo.message_id, clock.line("look-up", "found"))
         if policy.ambiguous == "hold":
@@ -199,7 +199,7 @@ class Sender:
         return after_failure(found, entry.tries, self._policy, clock.of("upload", found), takes_effect=False)
 
     async def _sent(self, entry: Entry, call: Call, permit: Permit, picture: _Picture | None = None) -> Outcome:
-        clock = _clock(permit, entry)
+        clock, theirs_ms = _clock(permit, entry), self._avito.now_ms()
         found = await self._avito.call(self._account, permit, call)
         attempt = clock.of("send", found)
         if entry.tries.outcome_unknown and self._policy.ambiguous == "reconcile":
@@ -208,7 +208,8 @@ class Sender:
             return done(found, attempt)
         outcome = after_failure(found, entry.tries, self._policy, attempt, takes_effect=True)
         if isinstance(found, Unknown) and isinstance(outcome, Retry):
-            return replace(outcome, since_ms=clock.at_ms, trace=picture.trace if picture else None)
+            known_by = picture.trace if picture else None
+            return replace(outcome, since_ms=clock.at_ms, theirs_since_ms=theirs_ms, trace=known_by)
         return outcome
 
     async def _repeat(self, entry: Entry, call: Call, permit: Permit) -> Outcome:

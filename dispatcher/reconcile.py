@@ -73,14 +73,15 @@ def unknown_since_ms(entry: Entry) -> int:
     return int(entry.entry_id.partition("-")[0])
 
 
-def by_avitos_clock(since_ms: int, *, server_ms: int | None, redis_ms: int) -> int:
+def by_avitos_clock(entry: Entry, *, avito_ms: int | None, redis_ms: int) -> int:
     """
-    Turn a time by Redis' clock into one by Avito's, as the Date of an answer that has just come tells it.
-
-    Date is cut to the second and older than its arrival, so the result is rather too early than too late.
+    Return from when on a message counts, by Avito's clock: what was noted at the attempt, else Redis' time of it turned
+    by what both clocks say now. Avito's is rather too early (`Avito.now_ms`), and so is this.
     """
-    ahead_ms = 0 if server_ms is None else server_ms - redis_ms
-    return since_ms + ahead_ms - SLACK_MS
+    if entry.tries.theirs_since_ms is not None:
+        return entry.tries.theirs_since_ms - SLACK_MS
+    ahead_ms = 0 if avito_ms is None else avito_ms - redis_ms
+    return unknown_since_ms(entry) + ahead_ms - SLACK_MS
 
 
 def is_result(message: Message, command: Send, user_id: str) -> bool:
@@ -143,18 +144,20 @@ class Lookup:
         self._avito = avito
         self._receipts = receipts
 
-    async def echo(self, entry: Entry, command: Send) -> Found | None:
+    async def echo(self, entry: Entry, command: Send, permit: Permit) -> Found | None:
         """
         Return the message that Avito has already told us of; asks Redis alone.
         """
         content_type, content = ("text", {"text": command.text}) if isinstance(command, SendText) else ("image", {})
-        since_ms, ahead_ms = unknown_since_ms(entry), self._avito.ahead_ms
+        avito_ms = self._avito.now_ms()
+        is_dated = avito_ms is not None or entry.tries.theirs_since_ms is not None
+        created_ms = by_avitos_clock(entry, avito_ms=avito_ms, redis_ms=permit.redis_ms()) if is_dated else None
         found = await self._receipts.echo(
             self._account.user_id,
             entry.chat_id,
-            since_ms,
+            unknown_since_ms(entry),
             fingerprint(content_type, content),
-            created_since_ms=None if ahead_ms is None else since_ms + ahead_ms - SLACK_MS,
+            created_since_ms=created_ms,
         )
         return Found(found) if found else None
 
@@ -163,7 +166,6 @@ class Lookup:
         Read the chat back to the first attempt of unknown outcome, a token for each page.
         """
         user_id = self._account.user_id
-        begun_ms = unknown_since_ms(entry)
         since_ms: int | None = None
         seen: list[Message] = []
         is_whole = False
@@ -176,13 +178,14 @@ class Lookup:
                 # An empty page would mean: not there, send again.
                 return Unknown("the answer is no list of messages", answer.status)
             if since_ms is None:
-                since_ms = by_avitos_clock(begun_ms, server_ms=answer.server_ms, redis_ms=permit.redis_ms())
+                since_ms = by_avitos_clock(entry, avito_ms=answer.server_ms, redis_ms=permit.redis_ms())
             page = messages_of(answer.body)
             seen += candidates(page, command, user_id, since_ms)
             is_whole = reached(page, since_ms) or not has_more(answer.body, limit=calls.PAGE)
             if is_whole:
                 break
-        others = await self._receipts.others(user_id, entry.chat_id, [str(one["id"]) for one in seen], begun_ms)
+        ids = [str(message["id"]) for message in seen]
+        others = await self._receipts.others(user_id, entry.chat_id, ids, unknown_since_ms(entry))
         free = [message for message in seen if message["id"] not in others]
         if free:
             return Found(str(choose(free, entry.tries.traces or ())["id"]))

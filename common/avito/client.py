@@ -57,10 +57,7 @@ class Avito:
         self._tokens = Tokens(connections, settings, self._fetch_token)
         self._gates: dict[str, Gate] = {}
         self._blocked: dict[str, str] = {}
-        self.ahead_ms: int | None = None
-        """
-        How far Avito's clock is ahead of Redis', as the last Date header told: cut to the second, so rather too little.
-        """
+        self._told: tuple[int, float] | None = None
 
     def gate(self, account: Account) -> Gate:
         """
@@ -82,6 +79,16 @@ class Avito:
             )
             self._gates[account.user_id] = gate
         return gate
+
+    def now_ms(self) -> int | None:
+        """
+        Return the time by Avito's clock as the last Date header told it, None before the first. Rather too early: Date
+        is cut to the second and older than its arrival.
+        """
+        if self._told is None:
+            return None
+        server_ms, told_s = self._told
+        return server_ms + round((time.monotonic() - told_s) * 1000)
 
     async def call(self, account: Account, permit: Permit, call: Call) -> Meaning:
         """
@@ -180,7 +187,7 @@ class Avito:
                     loan.spoil()
         finally:
             if isinstance(result, Answer) and result.server_ms is not None:
-                self.ahead_ms = result.server_ms - permit.redis_ms()
+                self._told = (result.server_ms, time.monotonic())
             # After the connection is closed: a token counts until the request can no longer arrive.
             permit.ended(aborted=isinstance(result, NoAnswer) and result.aborted, passed=_passed(call, result))
         return result

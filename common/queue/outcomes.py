@@ -30,8 +30,8 @@ class Retry:
     Try again after `after_s` seconds; the chat waits, others do not.
 
     `counted` says that the other side refused, so it is an attempt (R32). `unknown` says that this attempt may have
-    taken effect: the next turn looks first. It began at `since_ms`, Redis' clock (None: when the entry was taken), and
-    `trace` is what its effect would be known by, where there is something.
+    taken effect: the next turn looks first. It began at `since_ms`, Redis' clock (None: when the entry was taken),
+    `theirs_since_ms` by the other side's; `trace` is what its effect would be known by. None where that is not known.
     """
 
     after_s: float
@@ -40,6 +40,7 @@ class Retry:
     unknown: bool = False
     attempt: Mapping[str, object] | None = None
     since_ms: int | None = None
+    theirs_since_ms: int | None = None
     trace: str | None = None
 
 

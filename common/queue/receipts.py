@@ -12,6 +12,8 @@ from common.queue.connection import Connections, mapped
 from common.queue.keys import AccountKeys
 
 KEPT_S: Final = 3600
+# More than the seconds for which times by Avito's clock leave open what came first.
+BEFORE_MS: Final = 30_000
 
 
 def fingerprint(content_type: str, content: object) -> str:
@@ -76,7 +78,8 @@ class Receipts:
     async def others(self, user_id: str, chat_id: str, message_ids: Sequence[str], since_ms: int) -> set[str]:
         """
         Return those that cannot be the result of an attempt begun at `since_ms` (Redis' clock): they are
-        another command's, or Avito had told us of them before.
+        another command's, or Avito had told us of them shortly before. A longer time is no proof: Redis' clock may have
+        been set back since.
         """
         keys = AccountKeys(self._prefix, user_id)
         with mapped():
@@ -88,5 +91,5 @@ class Receipts:
         return {
             message_id
             for message_id, owner, seen_ms in zip(message_ids, replies[::2], replies[1::2], strict=True)
-            if owner is not None or (seen_ms is not None and seen_ms < since_ms)
+            if owner is not None or (seen_ms is not None and 0 < since_ms - seen_ms <= BEFORE_MS)
         }

@@ -266,6 +266,32 @@ async def test_avitos_clock_is_ten_minutes_off(start: Start, shift_s: float, los
     assert [loss == "taken"] * 2 == [found(record) for record in records]
 
 
+async def test_redis_clock_may_be_set_back(start: Start) -> None:
+    """
+    An attempt is dated by Avito's clock, too: an hour that Redis' clock was set back by since then hides nothing.
+    """
+    gateway = await start(**PAUSE)
+    await gateway.done("read", {})
+    lose(gateway, ["taken"])
+    command_id = await after_the_first(gateway)
+    key = AccountKeys(gateway.settings.key_prefix, gateway.user_id).commands.indexes[5]
+    redis = gateway.connections.commands
+
+    async def remembered() -> list[tuple[str, str]] | None:
+        return [(str(entry_id), str(raw)) for entry_id, raw in (await redis.hgetall(key)).items()] or None
+
+    # As it looks after a step: the attempt lies an hour ahead of the server's clock.
+    for entry_id, raw in await until(remembered):
+        tries = json.loads(raw)
+        tries["unknown_since_ms"] += 3_600_000
+        await redis.hset(key, entry_id, json.dumps(tries))
+    await echo(gateway, shown(gateway)[0])
+
+    record = await gateway.end(command_id)
+
+    assert ([message.id for message in shown(gateway)], found(record)) == ([record.fields["message_id"]], True)
+
+
 @pytest.mark.parametrize("lists", ["object", "array"])
 @pytest.mark.parametrize("since", [99, 350])
 async def test_a_chat_longer_than_a_page_is_read_back_to_the_attempt(start: Start, lists: str, since: int) -> None:

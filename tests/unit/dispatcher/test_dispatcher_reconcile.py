@@ -4,6 +4,8 @@ Finding our own message in a chat.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from common.queue.entry import Entry, Tries
@@ -103,10 +105,16 @@ def test_a_page_reaches_back_to_before_the_attempt(since_ms: int, expected: bool
 def test_avitos_clock() -> None:
     """
     A time by Redis' clock becomes one by Avito's, 2 s early; without a Date the clocks count as equal.
+
+    What was noted by Avito's clock at the attempt needs no turning.
     """
-    assert by_avitos_clock(1_000, server_ms=60_000, redis_ms=50_000) == 9_000
-    assert by_avitos_clock(1_000, server_ms=40_000, redis_ms=50_000) == -11_000
-    assert by_avitos_clock(1_000, server_ms=None, redis_ms=50_000) == -1_000
+    entry = Entry("s", "1-0", {}, Tries(outcome_unknown=True, unknown_since_ms=1_000), "run", "p", 0)
+    noted = replace(entry, tries=Tries(outcome_unknown=True, unknown_since_ms=1_000, theirs_since_ms=7_000))
+
+    assert by_avitos_clock(entry, avito_ms=60_000, redis_ms=50_000) == 9_000
+    assert by_avitos_clock(entry, avito_ms=40_000, redis_ms=50_000) == -11_000
+    assert by_avitos_clock(entry, avito_ms=None, redis_ms=50_000) == -1_000
+    assert by_avitos_clock(noted, avito_ms=40_000, redis_ms=50_000) == 5_000
 
 
 def test_since_when_it_is_unknown() -> None:
