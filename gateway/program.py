@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from common import log
 from common.avito.client import Avito
 from common.errors import GatewayError
+from common.garbage import rarely_collected
 from common.queue.connection import Connections, connect
 from common.queue.role import Role
 from dispatcher.app import build as build_dispatcher
@@ -88,7 +89,9 @@ class Program:
             app = create_app(self._settings, connections, avito)
             server = HttpServer(app, bound, grace_s=self._settings.shutdown_grace)
         self._watch(self._introduce(server, sandbox, avito, connections), "introduction")
-        await self._work(self._roles_with(server, connections, avito), stop)
+        roles = self._roles_with(server, connections, avito)
+        with rarely_collected():
+            await self._work(roles, stop)
 
     async def _redis(self, stack: AsyncExitStack) -> tuple[str, EmbeddedServer | None]:
         if self._settings.redis_url is not None:

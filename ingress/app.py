@@ -4,7 +4,6 @@ The application: all addresses put together.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
@@ -16,6 +15,7 @@ from litestar.di import Provide
 from common import log
 from common.avito.client import Avito
 from common.errors import SettingsError
+from common.garbage import rarely_collected
 from common.queue.connection import Connections, connect
 from common.queue.intake import Intake
 from common.queue.records import Records
@@ -43,7 +43,6 @@ from ingress.counters import Counters, counting
 from ingress.services import STATE_KEY, Services, provide_services
 
 BODY_BYTES: Final = 1024 * 1024
-GC_THRESHOLD: Final = 50_000
 
 _SECURITY: Final[list[dict[str, list[str]]]] = [{"ApiKey": []}, {"Bearer": []}]
 
@@ -107,19 +106,15 @@ def _lifespan(services: Services, own: tuple[Any, ...]) -> Any:
 @asynccontextmanager
 async def _running(services: Services, own: tuple[Any, ...]) -> AsyncIterator[None]:
     """
-    Tune the garbage collector for what lives long; at the end let everything handed in have its reply.
+    At the end let everything handed in have its reply.
     """
-    before = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD, *before[1:])
-    try:
-        yield
-    finally:
-        await services.intake.stop()
-        for resource in own:
-            await resource.aclose()
-        gc.set_threshold(*before)
+    with rarely_collected():
+        try:
+            yield
+        finally:
+            await services.intake.stop()
+            for resource in own:
+                await resource.aclose()
 
 
 def from_environment() -> Litestar:
