@@ -209,8 +209,10 @@ class Consumer:
             self._gate.told(gate_ms, wall_ms)
             self.held = held
             entries = [self._entry(row, wall_ms) for row in rows]
+            # Asked for once: it is a system call in Python 3.11.
+            loop = asyncio.get_running_loop()
             for entry, row in zip(entries, rows, strict=True):
-                self._start(entry, row[0], worker)
+                self._start(loop, entry, row[0], worker)
         return Taken(
             why=why,
             ask_in_s=None if ask_ms < 0 else ask_ms / 1000,
@@ -232,15 +234,15 @@ class Consumer:
             taken_ms=wall_ms,
         )
 
-    def _start(self, entry: Entry, number: int, worker: str) -> None:
+    def _start(self, loop: asyncio.AbstractEventLoop, entry: Entry, number: int, worker: str) -> None:
         key = (number, entry.entry_id)
         if key in self.running:
             # It runs here, and its group was lost meanwhile: the first one goes on, and settles it (R6).
-            task = asyncio.create_task(self._give_back(entry.permit), name=f"{self.name}-twice")
+            task = loop.create_task(self._give_back(entry.permit), name=f"{self.name}-twice")
             self._twice.add(task)
             task.add_done_callback(self._twice.discard)
             return
-        task = asyncio.create_task(self._work(entry, number, worker), name=f"{self.name}-{entry.entry_id}")
+        task = loop.create_task(self._work(entry, number, worker), name=f"{self.name}-{entry.entry_id}")
         self.running[key] = task
 
     async def _give_back(self, permit: str) -> None:

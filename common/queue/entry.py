@@ -5,7 +5,7 @@ An entry as a worker gets it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -72,12 +72,15 @@ class Entry:
         return self.fields.get("chat_id", "")
 
 
+_NONE: Final = Tries()
+
+
 def parse_tries(raw: str | None) -> Tries:
     """
     Read `S:tries`; what cannot be read counts as one crash with an unknown outcome, never as a first attempt.
     """
     if not raw:
-        return Tries()
+        return _NONE
     try:
         return Tries.model_validate_json(raw)
     except ValidationError:

@@ -17,7 +17,7 @@ from redis.exceptions import NoScriptError
 
 from common.queue.connection import mapped
 
-Argument = str | int | float
+Argument = str | bytes | int | float
 
 
 class Script:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+import msgspec
+
 from common import log
 from common.errors import GatewayError
 from common.queue import scripts
@@ -24,6 +26,7 @@ RECORD_LIFE_S: Final = 72 * 3600
 _BATCH: Final = 256
 # What waits goes on within 2 s of Redis being back (design section 1), and this wait is the better part of it.
 _BACKOFF_MAX_S: Final = 1.0
+_JSON: Final = msgspec.json.Encoder()
 _ORDER: Final = {"done": 0, "retry": 1, "dead": 2}
 
 
@@ -150,10 +153,11 @@ class Settler:
         """
         Write one result back and return `ok`, or `lost` when the entry is somebody else's by now.
         """
-        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._waiting.append((finished, future))
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._flush(), name="settle")
+        # Asked of the task: `get_running_loop` is a system call in Python 3.11.
+        future: asyncio.Future[str] = self._flushing.get_loop().create_future()
+        self._waiting.append((finished, future))
         return await future
 
     async def drain(self) -> None:
@@ -209,7 +213,7 @@ class Settler:
                     channel,
                     *self._gate.arguments,
                     RECORD_LIFE_S * 1000,
-                    json.dumps([item for _, item in items], ensure_ascii=False),
+                    _JSON.encode([item for _, item in items]),
                 ],
             )
         except GatewayError as error:
@@ -247,7 +251,7 @@ class Settler:
             item["passed"] = True
         fields: dict[str, str] = {}
         if not isinstance(outcome, Release) and outcome.attempt is not None:
-            fields[f"attempt:{entry.taken_ms}"] = json.dumps(dict(outcome.attempt), ensure_ascii=False)
+            fields[f"attempt:{entry.taken_ms}"] = _JSON.encode(dict(outcome.attempt)).decode()
         if isinstance(outcome, Release):
             item |= {"action": "retry", "after_ms": 0}
         elif isinstance(outcome, Retry):
