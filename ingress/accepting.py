@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -44,10 +45,18 @@ def unix_ms() -> int:
 
 
 async def accept(
-    services: Services, account: Account, draft: Draft, options: Options | None, ask: Ask, *, mark: str
+    services: Services,
+    account: Account,
+    draft: Draft,
+    options: Options | None,
+    ask: Ask,
+    *,
+    wanted: tuple[str, *tuple[object, ...]],
 ) -> Response[Any]:
     """
     Store one command and answer: 202, or its end if the caller waits for it.
+
+    `wanted` is what `drafts.request_mark` tells requests with the same key apart by.
 
     Raises:
 
@@ -57,7 +66,9 @@ async def accept(
 
     """
     now_ms = unix_ms()
-    command = drafts.command(draft, options, now_ms=now_ms, key=ask.key_with(options), mark=mark)
+    key = ask.key_with(options)
+    mark = drafts.request_mark(*wanted) if key is not None else drafts.UNMARKED
+    command = drafts.command(draft, options, now_ms=now_ms, key=key, mark=mark)
     stored = _stored(await in_time(services.intake.command(account.user_id, command)))
     count(services, [command], [stored])
     if (record := await _end(services, account, stored.command_id, ask, ask.wait_s)) is not None:
@@ -279,8 +290,12 @@ def count(services: Services, commands: Sequence[NewCommand], stored: Sequence[S
     Count what was stored and what was there before.
     """
     counters = services.counters
-    for command, one in zip(commands, stored, strict=True):
-        if isinstance(one, Duplicate):
-            counters.duplicates.inc()
-        else:
-            counters.commands.labels(command.kind, command.priority).inc()
+    new = Counter(
+        (command.kind, command.priority)
+        for command, one in zip(commands, stored, strict=True)
+        if not isinstance(one, Duplicate)
+    )
+    for labels, number in new.items():
+        counters.commands.labels(*labels).inc(number)
+    if duplicates := len(stored) - new.total():
+        counters.duplicates.inc(duplicates)

@@ -4,15 +4,15 @@ Which Avito account a request is about.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from litestar import Request
+from litestar.di import NamedDependency
 from litestar.params import HeaderParameter
 
 from common.settings import Account, Settings
 from ingress.catalogue import CATALOGUE
 from ingress.problems import ProblemError
-from ingress.services import of_app
+from ingress.services import Services
 
 AccountHeader = Annotated[
     str | None,
@@ -22,11 +22,11 @@ AccountHeader = Annotated[
 ]
 
 
-def provide_account(request: Request[Any, Any, Any], avito_account: AccountHeader = None) -> Account:
+def provide_account(services: NamedDependency[Services], avito_account: AccountHeader = None) -> Account:
     """
     Give handlers the `account` of `X-Avito-Account`, or the default one.
     """
-    return choose(of_app(request.app).settings, avito_account)
+    return choose(services.settings, avito_account)
 
 
 def choose(settings: Settings, user_id: str | None) -> Account:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from litestar import Request
+from litestar.di import NamedDependency
 from litestar.params import HeaderParameter, QueryParameter
 from litestar.types import Receive
 
+from common.settings import Account
 from ingress.bodies import Options
 from ingress.problems import invalid
 from ingress.waiting import wait_s
@@ -64,11 +66,16 @@ class Ask:
 
 def provide_ask(
     request: Request[Any, Any, Any],
+    account: NamedDependency[Account],
     idempotency_key: KeyHeader = None,
     prefer: PreferHeader = None,
     wait: WaitQuery = None,
 ) -> Ask:
     """
     Give handlers their `ask`.
+
+    It comes after the account only so that dependencies are resolved one by one: for several that could be resolved
+    together Litestar makes a task group, which costs more than all of them.
     """
+    del account
     return Ask(idempotency_key, wait_s(prefer, wait), request.receive)

@@ -15,11 +15,12 @@ from ingress.problems import ProblemError
 from ingress.services import of_app
 
 
-def require_key(connection: ASGIConnection[Any, Any, Any, Any], route_handler: BaseRouteHandler) -> None:
+async def require_key(connection: ASGIConnection[Any, Any, Any, Any], route_handler: BaseRouteHandler) -> None:
     """
     Let a request pass that shows `API_KEY`; without that setting every request passes.
 
-    It runs before the body is read. The comparison takes the same time for every wrong key of the right length.
+    It runs before the body is read, and is a coroutine: Litestar hands any other guard to a thread. The comparison
+    takes the same time for every wrong key of the right length.
 
     Raises:
 

@@ -69,12 +69,11 @@ async def send_text(
     Then `callback_url` is told `command.sent` when the last one is sent, and of each that fails.
     """
     check_callback(data.callback_url, "callback_url", account, services.settings)
-    mark = request_mark("text", data)
     texts = parts.split(data.text, TEXT_CHARS) if data.split else [data.text]
     drafts = [Draft("text", data.chat_id, {"text": text}) for text in texts]
     if len(drafts) > 1:
-        return await accepting.accept_parts(services, account, drafts, data, ask, mark=mark)
-    return await accepting.accept(services, account, drafts[0], data, ask, mark=mark)
+        return await accepting.accept_parts(services, account, drafts, data, ask, mark=request_mark("text", data))
+    return await accepting.accept(services, account, drafts[0], data, ask, wanted=("text", data))
 
 
 @post(
@@ -112,7 +111,7 @@ async def send_link(
     check_callback(data.callback_url, "callback_url", account, services.settings)
     body = {"url": data.url} | ({} if data.text is None else {"text": data.text})
     draft = Draft("link", data.chat_id, body)
-    return await accepting.accept(services, account, draft, data, ask, mark=request_mark("link", data))
+    return await accepting.accept(services, account, draft, data, ask, wanted=("link", data))
 
 
 @post(
@@ -155,8 +154,8 @@ async def delete_message(
 
 
 async def _deed(draft: Draft, account: Account, services: Services, ask: Ask) -> Response[Any]:
-    mark = request_mark(draft.kind, draft.chat_id, dict(draft.body))
-    return await accepting.accept(services, account, draft, None, ask, mark=mark)
+    wanted = (draft.kind, draft.chat_id, dict(draft.body))
+    return await accepting.accept(services, account, draft, None, ask, wanted=wanted)
 
 
 HANDLERS: Final = [send_text, send_link, mark_read, delete_message]

@@ -9,10 +9,16 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from common.queue.intake import NewCommand
 from ingress.bodies import Options
 from ingress.schedule import schedule
+
+UNMARKED: Final = "-"
+"""
+Stands for the mark of a request without a key, which is never compared.
+"""
 
 
 @dataclass(frozen=True, slots=True)

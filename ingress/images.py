@@ -35,7 +35,7 @@ from ingress.callbacks import check_callback
 from ingress.catalogue import CATALOGUE
 from ingress.commands import SEND_PROBLEMS, TAGS, WAITED
 from ingress.decoding import BODY, check, decode
-from ingress.drafts import Draft, request_mark
+from ingress.drafts import Draft
 from ingress.problems import AVITO_PROBLEMS, ProblemError, documented, invalid
 from ingress.services import Services
 
@@ -136,7 +136,7 @@ async def send_image(
     check_callback(data.callback_url, "callback_url", account, services.settings)
     body: dict[str, object] = {"image_url": data.image_url} if data.image_url else {"image_id": data.image_id}
     draft = Draft("image", data.chat_id, body)
-    return await accepting.accept(services, account, draft, data, ask, mark=request_mark("image", data))
+    return await accepting.accept(services, account, draft, data, ask, wanted=("image", data))
 
 
 async def _send_file(
@@ -159,9 +159,9 @@ async def _send_file(
     if image_id is None:
         raise AvitoUnavailable("Avito took the image and gave no image id.")
     # The file, not the image id, tells a repeated request: Avito gives a new id each time.
-    mark = request_mark("image", data, hashlib.sha256(content).hexdigest())
+    wanted = ("image", data, hashlib.sha256(content).hexdigest())
     draft = Draft("image", data.chat_id, {"image_id": image_id})
-    return await accepting.accept(services, account, draft, data, ask, mark=mark)
+    return await accepting.accept(services, account, draft, data, ask, wanted=wanted)
 
 
 async def _read_form(request: Request[Any, Any, Any]) -> tuple[dict[str, object], bytes]:
