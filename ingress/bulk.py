@@ -30,6 +30,7 @@ from ingress.services import Services
 
 BODY_BYTES: Final = 24 * 1024 * 1024
 
+_WITHOUT_OPTIONS: Final = frozenset({"chat_id", "text", "idempotency_key"})
 _NOT_WAITING: Final = ("command_failed", "command_expired", "command_cancelled")
 _log = logger(__name__)
 
@@ -106,13 +107,14 @@ def _commands(data: SendBulk, account: Account, key: str) -> list[NewCommand]:
     now_ms = accepting.unix_ms()
     batch_id = drafts.batch_of(account.user_id, key)
     whole = request_mark("bulk", data)
+    defaults = data.model_copy(update={"priority": data.priority or "bulk"})
     commands = []
     for index, message in enumerate(data.messages):
         own_key = message.idempotency_key
         commands.append(
             drafts.command(
                 Draft("text", message.chat_id, {"text": message.text}),
-                _merged(message, data),
+                defaults if message.model_fields_set <= _WITHOUT_OPTIONS else _merged(message, defaults),
                 now_ms=now_ms,
                 key=own_key or drafts.nth_key(key, index),
                 mark=request_mark("text", message) if own_key else whole,
@@ -128,7 +130,7 @@ def _merged(message: BulkMessage, defaults: SendBulk) -> BulkMessage:
     """
     return message.model_copy(
         update={
-            "priority": message.priority or defaults.priority or "bulk",
+            "priority": message.priority or defaults.priority,
             "send_at": defaults.send_at if message.send_at is None else message.send_at,
             "expires_in": defaults.expires_in if message.expires_in is None else message.expires_in,
             "callback_url": message.callback_url or defaults.callback_url,

@@ -44,19 +44,21 @@ class GroupCommit:
         self._waiting: list[_Call] = []
         self._flushing: asyncio.Task[None] | None = None
 
-    async def __call__(self, script: Script, keys: Sequence[str], args: Sequence[Argument]) -> Any:
+    def __call__(self, script: Script, keys: Sequence[str], args: Sequence[Argument]) -> asyncio.Future[Any]:
         """
-        Run one script call with the others of its turn.
+        Run one script call with the others of its turn; the reply is to be awaited.
 
-        Raises what `mapped` raises, and `Outage` when too many calls wait already.
+        It raises what `mapped` raises, and `Outage` when too many calls wait already.
         """
-        if len(self._waiting) >= _LONGEST:
-            raise Outage(f"{_LONGEST} calls wait for Redis already")
-        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Call(script, keys, args, reply))
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._flush(), name="group-commit")
-        return await reply
+        # Asked of the task: `get_running_loop` is a system call in Python 3.11.
+        reply: asyncio.Future[Any] = self._flushing.get_loop().create_future()
+        if len(self._waiting) < _LONGEST:
+            self._waiting.append(_Call(script, keys, args, reply))
+        else:
+            reply.set_exception(Outage(f"{_LONGEST} calls wait for Redis already"))
+        return reply
 
     async def stop(self) -> None:
         """

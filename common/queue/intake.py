@@ -22,6 +22,9 @@ from common.settings import Settings
 
 IDEMPOTENCY_LIFE_S: Final = 72 * 3600
 
+# Made once: `json.dumps` makes one for each call.
+_JSON: Final = json.JSONEncoder(ensure_ascii=False)
+
 Priority = Literal["interactive", "bulk"]
 
 
@@ -128,6 +131,9 @@ class Intake:
                 idempotency key is safe.
 
         """
+        return self._command_reply(command, await self._submitted(user_id, command))
+
+    def _submitted(self, user_id: str, command: NewCommand) -> asyncio.Future[Any]:
         keys = AccountKeys(self._prefix, user_id)
         stream = keys.bulk if command.priority == "bulk" else keys.commands
         entry, record = _command_fields(command, stream)
@@ -143,12 +149,11 @@ class Intake:
             *_flat(record),
         ]
         names = stream.indexes
-        reply = await self._commit(
+        return self._commit(
             scripts.ACCEPT_COMMAND,
             [names[0], names[4], keys.command(command.id), keys.idempotency(command.idempotency_key or "-")],
             args,
         )
-        return self._command_reply(command, reply)
 
     async def commands(self, user_id: str, commands: Sequence[NewCommand]) -> list[CommandReply]:
         """
@@ -156,14 +161,13 @@ class Intake:
 
         Raises `Outage` when one could not be stored; those before it may be. Repeated with their keys they complete.
         """
-        replies = await asyncio.gather(
-            *(self.command(user_id, command) for command in commands), return_exceptions=True
-        )
+        submitted = [self._submitted(user_id, command) for command in commands]
+        replies = await asyncio.gather(*submitted, return_exceptions=True)
         accepted: list[CommandReply] = []
-        for reply in replies:
+        for command, reply in zip(commands, replies, strict=True):
             if isinstance(reply, BaseException):
                 raise reply
-            accepted.append(reply)
+            accepted.append(self._command_reply(command, reply))
         return accepted
 
     async def event(self, user_id: str, event: NewEvent) -> Accepted | Duplicate:
@@ -240,7 +244,7 @@ def _command_fields(command: NewCommand, stream: StreamKeys) -> tuple[dict[str, 
         "id": command.id,
         "kind": command.kind,
         "chat_id": command.chat_id,
-        "body": json.dumps(command.body, ensure_ascii=False),
+        "body": _JSON.encode(command.body),
         "accepted_at": accepted_at,
         **given,
     }

@@ -10,6 +10,9 @@
 -- Owner-checked: not needed, the entry is new
 -- include: items
 
+-- How many wait in each stream, counted once a call.
+local waiting = {}
+
 return each_item(4, function(keys, args)
   local stream, retry, record, idempotency = keys[1], keys[2], keys[3], keys[4]
   if args[1] == '1' then
@@ -22,13 +25,15 @@ return each_item(4, function(keys, args)
       return { 'conflict' }
     end
   end
-  local ahead = redis.call('XLEN', stream) - redis.call('ZCARD', retry)
+  local ahead = waiting[stream] or redis.call('XLEN', stream) - redis.call('ZCARD', retry)
+  waiting[stream] = ahead
   local longest = tonumber(args[4])
   if longest > 0 and ahead >= longest then
     return { 'full', ahead }
   end
   local count = tonumber(args[6])
   local entry_id = redis.call('XADD', stream, '*', unpack(args, 7, 6 + count))
+  waiting[stream] = ahead + 1
   redis.call('HSET', record, 'entry_id', entry_id, unpack(args, 7 + count))
   if args[1] == '1' then
     redis.call('SET', idempotency, args[2] .. ' ' .. args[3] .. ' ' .. entry_id, 'PX', args[5])
