@@ -31,6 +31,7 @@ class Waker:
         self._watched: dict[str, tuple[str, Callable[[], None]]] = {}
         self._changed = asyncio.Event()
         self._reading = False
+        self._asked: dict[str, str] = {}
         self._stale = False
         self._interrupt: asyncio.Task[None] | None = None
         self._client_id = 0
@@ -43,7 +44,9 @@ class Waker:
         """
         for stream, last_id in last_ids.items():
             self._watched[stream] = (last_id, wake)
-        self._set_changed()
+        # A read that waits for just these is left alone.
+        if any(self._asked.get(stream) != last_id for stream, last_id in last_ids.items()):
+            self._set_changed()
 
     def forget(self, streams: tuple[str, ...]) -> None:
         """
@@ -108,12 +111,12 @@ class Waker:
         streams = {stream: last_id for stream, (last_id, _) in self._watched.items()}
         if not streams or self._stopped:
             return
-        self._reading, self._stale = True, False
+        self._reading, self._stale, self._asked = True, False, streams
         started_s = time.monotonic()
         try:
             reply = await client.xread(streams, count=1, block=round(BLOCK_S * 1000))  # type: ignore[arg-type]
         finally:
-            self._reading = False
+            self._reading, self._asked = False, {}
         named = [str(row[0]) for row in reply] if isinstance(reply, list) else [str(name) for name in reply or ()]
         for stream in named:
             watched = self._watched.get(stream)
