@@ -20,6 +20,7 @@ from bench.store import open_store
 from bench.table import render
 from common import log
 from common.errors import GatewayError
+from common.garbage import rarely_collected
 
 
 async def measure(rows: Sequence[MeasureRow]) -> None:
@@ -35,7 +36,7 @@ async def measure(rows: Sequence[MeasureRow]) -> None:
         version = await store.version()
     print(render(measured))
     print()
-    print(f"Medians of {RUNS} runs. {describe(version, asyncio.get_running_loop())}.")
+    print(f"Medians of {RUNS} runs; a row and its ceiling take turns. {describe(version, asyncio.get_running_loop())}.")
     print(f"Took {time.monotonic() - began_s:.0f} s.")
 
 
@@ -51,7 +52,7 @@ def main() -> None:
         if name not in by_name:
             parser.error(f"no such row: {name}")
     log.configure("console", "warning")
-    with new_runner() as runner:
+    with new_runner() as runner, rarely_collected():
         try:
             runner.run(measure([by_name[name] for name in names or by_name]))
         except (GatewayError, LoadError, ProcessError, QueueError) as error:

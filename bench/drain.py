@@ -86,7 +86,14 @@ async def drain(store: Store, *, count: int, chats: int) -> Measurement:
 
     """
     await store.empty()
-    await _fill(store, count)
+    await fill(store, count)
+    return await drain_filled(store, count=count, chats=chats)
+
+
+async def drain_filled(store: Store, *, count: int, chats: int) -> Measurement:
+    """
+    Measure as `drain` does; the queue is full already.
+    """
     handler = _InOrder(count, chats)
     role = _role(store, handler)
     began_s = time.perf_counter()
@@ -130,7 +137,10 @@ async def idle_latency(store: Store, *, count: int, per_s: float) -> Measurement
     return of_latencies([handler.came_s[name] - since_s for name, since_s in handed_in_s.items()])
 
 
-async def _fill(store: Store, count: int) -> None:
+async def fill(store: Store, count: int) -> None:
+    """
+    Put commands into the queue, chat by chat in turn.
+    """
     async with _intake(store) as intake:
         for first in range(0, count, _CHUNK):
             numbers = range(first, min(first + _CHUNK, count))

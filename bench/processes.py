@@ -63,14 +63,34 @@ async def ingress(folder: Path, redis_url: str, prefix: str) -> AsyncIterator[in
 
     """
     port = _free_port()
-    path = folder / "ingress.log"
+    async with _running(folder, "ingress", ("gateway", "run", "ingress"), environment(redis_url, port, prefix), port):
+        yield port
+
+
+@asynccontextmanager
+async def bare_ingress(folder: Path, redis_url: str, stream: str) -> AsyncIterator[int]:
+    """
+    Run `bench.bare`, the least that accepts a webhook, in one process for as long as the block lasts; give its port.
+
+    Raises `ProcessError` as `ingress` does.
+    """
+    port = _free_port()
+    async with _running(folder, "bare", ("bench.bare", str(port), redis_url, stream), {}, port):
+        yield port
+
+
+@asynccontextmanager
+async def _running(
+    folder: Path, name: str, module: tuple[str, ...], settings: dict[str, str], port: int
+) -> AsyncIterator[None]:
+    path = folder / f"{name}.log"
     with path.open("wb") as log:
         # In a folder of its own, so that no `.env` is read.
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "gateway", "run", "ingress"),
+            *("-m", *module),
             cwd=folder,
-            env=_plain_environment() | environment(redis_url, port, prefix),
+            env=_plain_environment() | settings,
             stdout=log,
             stderr=log,
         )
@@ -78,8 +98,8 @@ async def ingress(folder: Path, redis_url: str, prefix: str) -> AsyncIterator[in
         try:
             await asyncio.wait_for(_until_answered(process, port), START_S)
         except (TimeoutError, ProcessError):
-            raise ProcessError(f"the ingress did not start: {path.read_text(errors='replace')[-2000:]}") from None
-        yield port
+            raise ProcessError(f"{name} did not start: {path.read_text(errors='replace')[-2000:]}") from None
+        yield
     finally:
         await _end(process)
 

@@ -8,16 +8,18 @@ import json
 from typing import Final, Literal
 
 CHATS: Final = 500
+BULK: Final = 10_000
 USER_ID: Final = "100000001"
 SECRET: Final = "bench-webhook-secret"
 API_KEY: Final = "bench-api-key"
 
-Kind = Literal["webhook", "send"]
+Kind = Literal["webhook", "send", "bulk"]
 
 # The text of the address that follows the host, and the headers of its own.
 _WHERE: Final[dict[Kind, tuple[str, str]]] = {
     "webhook": (f"/webhook/avito/{SECRET}", ""),
     "send": ("/api/messages/send", f"X-API-Key: {API_KEY}\r\n"),
+    "bulk": ("/api/messages/send/bulk", f"X-API-Key: {API_KEY}\r\n"),
 }
 
 
@@ -57,7 +59,19 @@ def send_body(number: int) -> bytes:
     """
     Return the body of one text to send.
     """
-    return json.dumps({"chat_id": chat(number), "text": f"Yes, come and see it. ({number})"}).encode()
+    return json.dumps(_send(number)).encode()
+
+
+def bulk_body(number: int) -> bytes:
+    """
+    Return the body of one bulk request.
+    """
+    first = number * BULK
+    return json.dumps({"messages": [_send(message) for message in range(first, first + BULK)]}).encode()
+
+
+def _send(number: int) -> dict[str, str]:
+    return {"chat_id": chat(number), "text": f"Yes, come and see it. ({number})"}
 
 
 def request(kind: Kind, host: str, tag: str, number: int) -> bytes:
@@ -65,7 +79,13 @@ def request(kind: Kind, host: str, tag: str, number: int) -> bytes:
     Return the n-th request of a run, ready for the socket.
     """
     path, own = _WHERE[kind]
-    body = webhook_body(tag, number) if kind == "webhook" else send_body(number)
+    match kind:
+        case "webhook":
+            body = webhook_body(tag, number)
+        case "send":
+            body = send_body(number)
+        case "bulk":
+            body = bulk_body(number)
     head = (
         f"POST {path} HTTP/1.1\r\nHost: {host}\r\n{own}"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"

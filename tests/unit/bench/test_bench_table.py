@@ -75,15 +75,16 @@ def test_the_table_is_markdown() -> None:
     One line a row; what was not measured is a dash, and a floor that is missed stands out.
     """
     rows = [
-        Row(
-            "taken", (Measurement(6500.0, 1.0, 2.0), Measurement(7200.4, 1.5, 2.5), Measurement(6100.0, 2.0, 3.0)), 7000
-        ),
+        Row("in", (Measurement(6500.0, 1.0, 2.0), Measurement(7200.4, 1.5, 2.5), Measurement(6100.0, 2.0, 3.0)), 7000),
         Row("idle", (Measurement(None, 0.5, 0.75),)),
+        Row("own", (Measurement(10.0), Measurement(30.0)), None, Row("bare", (Measurement(40.0), Measurement(60.0)))),
     ]
 
     assert [
-        "| what | per second, median (least to most) | p50 ms | p99 ms | floor per second | reached |",
-        "|---|---:|---:|---:|---:|---|",
-        "| taken | 6\xa0500 (6\xa0100 to 7\xa0200) | 1.50 (1.00 to 2.00) | 2.50 (2.00 to 3.00) | 7\xa0000 | **no** |",
-        "| idle | - | 0.50 (0.50 to 0.50) | 0.75 (0.75 to 0.75) | - | - |",
+        "| what | per second, median (least to most) | p50 ms | p99 ms | floor per second | reached | of the ceiling |",
+        "|---|---:|---:|---:|---:|---|---:|",
+        "| in | 6\xa0500 (6\xa0100 to 7\xa0200) | 1.50 (1.00 to 2.00) | 2.50 (2.00 to 3.00) | 7\xa0000 | **no** | - |",
+        "| idle | - | 0.50 (0.50 to 0.50) | 0.75 (0.75 to 0.75) | - | - | - |",
+        "| own | 20 (10 to 30) | - | - | - | - | 0.38 (0.25 to 0.50) |",
+        "| bare | 50 (40 to 60) | - | - | - | - | - |",
     ] == render(rows).splitlines()
