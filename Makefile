@@ -77,7 +77,7 @@ chaos: $(VENV)/.dev ## run the tests with killed processes and broken connection
 	$(BIN)/python -m pytest -m chaos
 
 .PHONY: bench
-bench: $(VENV)/.dev ## measure on this machine
+bench: $(VENV)/.dev ## measure on this machine, write docs/benchmarks.md
 	$(BIN)/python -m bench
 
 .PHONY: clean

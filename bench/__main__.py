@@ -9,12 +9,15 @@ import asyncio
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
 
 from bench.drain import QueueError
 from bench.hardware import describe
 from bench.load import LoadError
 from bench.loop import new_runner
 from bench.processes import ProcessError
+from bench.report import page
 from bench.rows import ROWS, RUNS, MeasureRow
 from bench.store import open_store
 from bench.table import render
@@ -22,10 +25,12 @@ from common import log
 from common.errors import GatewayError
 from common.garbage import rarely_collected
 
+PAGE: Final = Path(__file__).resolve().parents[1] / "docs/benchmarks.md"
+
 
 async def measure(rows: Sequence[MeasureRow]) -> None:
     """
-    Measure these rows one after the other and print what came of them.
+    Measure these rows one after the other and print what came of them; all of them also make the page.
     """
     began_s = time.monotonic()
     async with open_store() as store:
@@ -36,8 +41,13 @@ async def measure(rows: Sequence[MeasureRow]) -> None:
         version = await store.version()
     print(render(measured))
     print()
-    print(f"Medians of {RUNS} runs; a row and its ceiling take turns. {describe(version, asyncio.get_running_loop())}.")
-    print(f"Took {time.monotonic() - began_s:.0f} s.")
+    how = (
+        f"Medians of {RUNS} runs; a row and its ceiling take turns. {describe(version, asyncio.get_running_loop())}."
+        f" Took {time.monotonic() - began_s:.0f} s."
+    )
+    print(how)
+    if len(rows) == len(ROWS):
+        PAGE.write_text(page(measured, how), encoding="utf-8")
 
 
 def main() -> None:

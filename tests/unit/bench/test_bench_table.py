@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 
+from bench.report import page
 from bench.stats import Measurement, Spread, of_latencies, quantile, spread
 from bench.table import Row, render
 
@@ -88,3 +89,16 @@ def test_the_table_is_markdown() -> None:
         "| own | 20 (10 to 30) | - | - | - | - | 0.38 (0.25 to 0.50) |",
         "| bare | 50 (40 to 60) | - | - | - | - | - |",
     ] == render(rows).splitlines()
+
+
+def test_the_page_says_how_it_came_about() -> None:
+    """
+    The page holds the table, the machine, and what is not measured.
+    """
+    text = page([Row("idle", (Measurement(None, 0.5, 0.75),))], "Medians of 5 runs on this machine.")
+
+    assert ["# Benchmarks", "## What bounds each row", "## Not measured yet"] == [
+        line for line in text.splitlines() if line.startswith("#")
+    ]
+    assert "| idle | - | 0.50 (0.50 to 0.50) |" in text
+    assert "\n\nMedians of 5 runs on this machine.\n\n" in text
