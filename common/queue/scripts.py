@@ -17,7 +17,7 @@ from redis.exceptions import NoScriptError
 
 from common.queue.connection import mapped
 
-Argument = str | bytes | int | float
+Argument = str | int | float
 
 
 class Script:

@@ -115,6 +115,16 @@ def callback(
     }
 
 
+def _json(value: object) -> str:
+    """
+    Write JSON that Redis takes: half a surrogate pair, as in an answer of Avito's, becomes a question mark.
+    """
+    try:
+        return _JSON.encode(value).decode()
+    except UnicodeEncodeError:
+        return json.dumps(value, ensure_ascii=False).encode(errors="replace").decode()
+
+
 def _flat(fields: dict[str, str]) -> list[str]:
     return [part for pair in fields.items() for part in pair]
 
@@ -213,7 +223,7 @@ class Settler:
                     channel,
                     *self._gate.arguments,
                     RECORD_LIFE_S * 1000,
-                    _JSON.encode([item for _, item in items]),
+                    _json([item for _, item in items]),
                 ],
             )
         except GatewayError as error:
@@ -251,7 +261,7 @@ class Settler:
             item["passed"] = True
         fields: dict[str, str] = {}
         if not isinstance(outcome, Release) and outcome.attempt is not None:
-            fields[f"attempt:{entry.taken_ms}"] = _JSON.encode(dict(outcome.attempt)).decode()
+            fields[f"attempt:{entry.taken_ms}"] = _json(dict(outcome.attempt))
         if isinstance(outcome, Release):
             item |= {"action": "retry", "after_ms": 0}
         elif isinstance(outcome, Retry):

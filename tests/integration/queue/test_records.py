@@ -217,3 +217,24 @@ async def test_a_doubt_can_be_resolved_when_full(settings: Settings, outcome: Li
         assert ("ok", 0 if outcome == "sent" else 1) == (reply, await queue.left())
         assert len(waits) == await queue.left()
         await connections.aclose()
+
+
+async def test_half_a_surrogate_pair_does_not_stop_the_settling(queue: Queue) -> None:
+    """
+    What the other side answers may be no text that UTF-8 can write: the command ends all the same, and the next one.
+    """
+
+    async def decide(entry: Entry, _permit: Permit) -> Outcome:
+        if entry.id == "odd":
+            return Dead("rejected", "no such chat: \ud83d", attempt={"error": "\ud83d"})
+        return Done("sent")
+
+    async with queue.running(Recorder(decide)):
+        await queue.send("odd")
+        odd = await queue.records.wait(USER_ID, "odd", 5.0)
+        await queue.send("next")
+        following = await queue.records.wait(USER_ID, "next", 5.0)
+
+    assert odd is not None
+    assert following is not None
+    assert ("failed", "no such chat: ?", "sent") == (odd.status, odd.fields["detail"], following.status)
