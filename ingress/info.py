@@ -5,6 +5,7 @@ What runs here: version, configuration without secrets, the gates and the queues
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
@@ -54,7 +55,7 @@ async def info(services: NamedDependency[Services]) -> dict[str, Any]:
         "version": program_version(),
         "configuration": configuration(services.settings),
         "accounts": [
-            {"user_id": account.user_id, "gate": asdict(usage), "queues": [asdict(depth) for depth in depths]}
+            destination(account) | {"gate": asdict(usage), "queues": [asdict(depth) for depth in depths]}
             for account, (usage, depths) in zip(accounts, found, strict=True)
         ],
     }
@@ -66,6 +67,22 @@ async def look(services: Services, account: Account) -> tuple[Usage, list[Depths
     """
     usage = await services.avito.gate(account).usage()
     return usage, await services.records.depths(account.user_id)
+
+
+def destination(account: Account) -> dict[str, Any]:
+    """
+    Return where an account's events go and whether they are signed, for n8n's trigger node to compare with itself.
+
+    The path is a secret, so of it there is only a hash: who knows the path can tell whether it is this one.
+    """
+    url = account.n8n_webhook_url
+    path = None if url is None else urlsplit(url).path.rstrip("/")
+    return {
+        "user_id": account.user_id,
+        "n8n_origin": None if url is None else origin(url),
+        "n8n_path_sha256": None if path is None else hashlib.sha256(path.encode()).hexdigest(),
+        "n8n_signed": account.n8n_webhook_secret is not None,
+    }
 
 
 def configuration(settings: Settings) -> dict[str, Any]:

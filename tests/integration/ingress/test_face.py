@@ -4,6 +4,7 @@ What all addresses have in common: keys, accounts, health, metrics, documentatio
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -193,6 +194,32 @@ async def test_info_shows_no_secrets(serve: Serve) -> None:
         account["gate"]["limit"],
         [queue["stream"].rpartition(":")[2] for queue in account["queues"]],
     )
+
+
+@pytest.mark.parametrize(
+    ("url", "secret", "told"),
+    [
+        (None, None, (None, None, False)),
+        (
+            "http://user:s3cret-user@n8n.test:5678/webhook/s3cret-path/?token=s3cret-query",
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            ("http://n8n.test:5678", hashlib.sha256(b"/webhook/s3cret-path").hexdigest(), True),
+        ),
+    ],
+)
+async def test_info_lets_a_trigger_find_itself(
+    serve: Serve, url: str | None, secret: str | None, told: tuple[str | None, str | None, bool]
+) -> None:
+    """
+    Of an account's n8n there are the origin, a hash of the path, and whether it gets signatures; nothing secret.
+    """
+    async with serve(n8n_webhook_url=url, n8n_webhook_secret=secret) as gateway:
+        answer = await gateway.http.get("/info")
+
+    (account,) = answer.json()["accounts"]
+    assert told == (account["n8n_origin"], account["n8n_path_sha256"], account["n8n_signed"])
+    assert "s3cret" not in answer.text
+    assert "MfKQ9r8" not in answer.text
 
 
 async def test_metrics(gateway: Gateway) -> None:
