@@ -6,8 +6,10 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	--no-emit-index-url --no-emit-find-links --no-annotate --extra embedded --group build
+PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-emit-index-url --no-emit-find-links --no-annotate
+COMPILE := $(PIN) --extra embedded --group build
+NODE := n8n/node
 
 .PHONY: help
 help: ## show this list
@@ -56,9 +58,10 @@ check: $(VENV)/.dev ## lint, formatting, types, spelling, lock files
 	$(BIN)/codespell
 	@new=$$(mktemp -d) && trap 'rm -rf "$$new"' EXIT && cp requirements/*.txt "$$new" && \
 	{ $(COMPILE) --output-file "$$new/runtime.txt" pyproject.toml && \
-	$(COMPILE) --group dev --constraint "$$new/runtime.txt" --output-file "$$new/dev.txt" pyproject.toml || \
+	$(COMPILE) --group dev --constraint "$$new/runtime.txt" --output-file "$$new/dev.txt" pyproject.toml && \
+	$(PIN) --group node --output-file "$$new/node.txt" || \
 		{ echo "The lock files cannot be checked: see above. It needs a package index within reach." >&2; exit 1; }; } && \
-	for name in runtime dev; do cmp -s "requirements/$$name.txt" "$$new/$$name.txt" || { \
+	for name in runtime dev node; do cmp -s "requirements/$$name.txt" "$$new/$$name.txt" || { \
 		echo "requirements/$$name.txt is not what pyproject.toml asks for. Run: make lock" >&2; exit 1; }; done && \
 	echo "The lock files are current."
 
@@ -71,6 +74,21 @@ format: $(VENV)/.dev ## format the code and mend what the linter can
 lock: $(VENV)/.dev ## write the lock files from pyproject.toml; UPGRADE=--upgrade for newer versions
 	$(COMPILE) $(UPGRADE) --output-file requirements/runtime.txt pyproject.toml
 	$(COMPILE) $(UPGRADE) --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt pyproject.toml
+	$(PIN) $(UPGRADE) --group node --output-file requirements/node.txt
+
+# Node comes from PyPI: what the system has may be too old, or not there.
+$(VENV)/.node: $(VENV)/.made requirements/node.txt
+	$(PIP) --require-hashes -r requirements/node.txt
+	@touch $@
+
+$(NODE)/node_modules/.made: $(VENV)/.node $(NODE)/package-lock.json
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix $(NODE) --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: node
+node: $(NODE)/node_modules/.made ## build, lint, scan and test n8n's community node
+	cd $(NODE) && export PATH="$(CURDIR)/$(BIN):$$PATH" npm_config_loglevel=error && \
+	npm run --silent build && npm run --silent lint && npm run --silent scan && npm run --silent test
 
 .PHONY: chaos
 chaos: $(VENV)/.dev ## run the tests with killed processes and broken connections
@@ -82,5 +100,5 @@ bench: $(VENV)/.dev ## measure on this machine, write docs/benchmarks.md
 
 .PHONY: clean
 clean: ## remove the virtual environment and caches; your data stays
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(NODE)/dist $(NODE)/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -13,7 +13,7 @@ import {
 
 import { isSuccess, problemOf } from './problem';
 
-const CREDENTIALS = 'avitoGatewayApi';
+export const CREDENTIALS = 'avitoGatewayApi';
 /** What the gateway needs at most to answer a request that does not wait for an outcome: reads wait for the limit. */
 const ANSWER_S = 60;
 

@@ -9,10 +9,12 @@ import {
 	type IWebhookResponseData,
 } from 'n8n-workflow';
 
-import { info } from '../AvitoGateway/request';
+import { CREDENTIALS, info } from '../AvitoGateway/request';
 import { advice } from './address';
 import { isRepeat, kindOf, unwanted, type Kind } from './events';
 import { signatureFault } from './signature';
+
+type Secrets = { signingSecret?: string };
 
 export class AvitoGatewayTrigger implements INodeType {
 	description: INodeTypeDescription = {
@@ -156,29 +158,18 @@ export class AvitoGatewayTrigger implements INodeType {
 			},
 
 			/**
-			 * Nothing is registered: the gateway's address for n8n is a setting. So this tells the user what to set. When n8n
-			 * starts, it only warns: a check must not keep messages away.
+			 * Nothing is registered: where the gateway sends messages is a setting of its own. So this tells what to set. When
+			 * n8n starts it only warns: n8n would deactivate the workflow for good because the gateway starts later.
 			 */
 			async create(this: IHookFunctions): Promise<boolean> {
 				const options = this.getNodeParameter('options', {}) as IDataObject;
 				const mode = this.getActivationMode();
 				if (options.check === false || mode === 'manual') return true;
-				const isRestart = mode === 'init' || mode === 'leadershipChange';
-				try {
-					const { signingSecret } = await this.getCredentials<{ signingSecret: string }>(
-						'avitoGatewayApi',
-					);
-					const { accounts } = await info(this);
-					const found = advice(this.getNodeWebhookUrl('default') ?? '', accounts, {
-						account: String(options.account ?? ''),
-						signed: Boolean(signingSecret),
-					});
-					if (found !== null) throw new NodeOperationError(this.getNode(), found);
-				} catch (error) {
-					if (!isRestart) throw new NodeOperationError(this.getNode(), error as Error);
-					this.logger.warn(`${this.getNode().name}: ${(error as Error).message}`);
-				}
-				return true;
+				const fault = await gatewayFault(this, String(options.account ?? ''));
+				if (fault === null) return true;
+				this.logger.warn(`${this.getNode().name}: ${fault}`);
+				if (mode === 'init' || mode === 'leadershipChange') return true;
+				throw new NodeOperationError(this.getNode(), fault);
 			},
 
 			async delete(this: IHookFunctions): Promise<boolean> {
@@ -222,6 +213,18 @@ export class AvitoGatewayTrigger implements INodeType {
 		}
 		const webhook = { id: id || null, attempt: Number(header('webhook-attempt')) || null };
 		return { workflowData: [[{ json: { ...body, webhook } }]] };
+	}
+}
+
+/** Asks the gateway, and returns why its messages will not come here; null if they will. */
+async function gatewayFault(context: IHookFunctions, account: string): Promise<string | null> {
+	try {
+		const { signingSecret } = await context.getCredentials<Secrets>(CREDENTIALS);
+		const { accounts } = await info(context);
+		const ownUrl = context.getNodeWebhookUrl('default') ?? '';
+		return advice(ownUrl, accounts, { account, signed: Boolean(signingSecret) });
+	} catch (error) {
+		return `The gateway does not say where it sends messages. ${(error as Error).message}`;
 	}
 }
 
