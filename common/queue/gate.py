@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
 
@@ -21,6 +22,9 @@ from common.queue.scripts import Argument
 MARGIN_S: Final = 2.0
 _STALE_S: Final = 1.0
 _POLL_S: Final = 0.25
+
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
+_CLOCKS: Final = Path("/proc/self/ns/time")
 
 How = Literal["open", "unused", "used", "aborted"]
 
@@ -58,7 +62,7 @@ class Gate:
     """
     The gate before `avito` or `n8n` of one account.
 
-    It keeps the gate's clock going by this process's monotonic clock (R41), so make one a process and destination.
+    It keeps the gate's clock going by this machine's monotonic clock (R41), so make one a process and destination.
     """
 
     def __init__(
@@ -67,8 +71,8 @@ class Gate:
         self.keys = keys.gate(destination)
         self.limits = limits
         self._connections = connections
-        self._anchor_ms = 0.0
-        self._anchored_s = 0.0
+        self._ahead_ms: float | None = None
+        self._clock = _clock()
         self._wall_ms = 0
         self._wall_s = 0.0
         self._limits: list[Argument] = [
@@ -85,17 +89,18 @@ class Gate:
         """
         Return the gate's nine ARGV of every script that opens it (`lua/shared/gate.lua`).
         """
-        elapsed_ms = (time.monotonic() - self._anchored_s) * 1000 if self._anchor_ms else 0
-        return [*self._limits, f"{self._anchor_ms:.0f}", f"{elapsed_ms:.3f}", "1" if self._anchor_ms else "0"]
+        ahead = "" if self._ahead_ms is None else f"{self._ahead_ms:.3f}"
+        return [*self._limits, ahead, f"{time.monotonic() * 1000:.3f}", self._clock]
 
     def told(self, gate_ms: str, wall_ms: int) -> None:
         """
-        Note the times a script replied with; the anchor moves only when another process was ahead.
+        Note the times a script replied with.
+
+        The gate is at least that far ahead of this machine's clock; it is never taken to be less.
         """
         now_s = time.monotonic()
-        told_ms = float(gate_ms)
-        if not self._anchor_ms or told_ms > self._anchor_ms + (now_s - self._anchored_s) * 1000:
-            self._anchor_ms, self._anchored_s = told_ms, now_s
+        ahead_ms = float(gate_ms) - now_s * 1000
+        self._ahead_ms = ahead_ms if self._ahead_ms is None else max(self._ahead_ms, ahead_ms)
         self._wall_ms, self._wall_s = wall_ms, now_s
 
     def redis_ms(self) -> int:
@@ -270,3 +275,15 @@ class Permit:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.release()
+
+
+def _clock() -> str:
+    """
+    Return the name of the monotonic clock that this process reads: one for all of a machine, until it is booted anew.
+
+    Where the system does not tell, each process has its own.
+    """
+    try:
+        return f"{_BOOT.read_text().strip()}/{_CLOCKS.readlink()}"
+    except OSError:
+        return secrets.token_hex(16)

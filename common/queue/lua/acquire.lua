@@ -14,7 +14,7 @@ local permit, token, how = ARGV[11], ARGV[12], ARGV[13]
 
 local function reply(why, ask_in)
   gate.save()
-  return { why, ask_in, string.format('%.0f', gate.now), gate.wall, permit, token, gate.reason }
+  return { why, ask_in, string.format('%.3f', gate.now), gate.wall, permit, token, gate.reason }
 end
 
 -- A request that never began keeps its token, if that still counts: it is only dated anew.

@@ -10,4 +10,4 @@
 gate.open(1, 1)
 gate.free({ ARGV[10] })
 gate.ended(ARGV[10], ARGV[11], ARGV[12], ARGV[13] == '1')
-return { string.format('%.0f', gate.now), gate.wall }
+return { string.format('%.3f', gate.now), gate.wall }

@@ -19,4 +19,4 @@ if not ms then
 end
 local until_ms = math.max(gate.paused_until, gate.now + ms)
 redis.call('HSET', gate.hash, 'paused_until', until_ms, 'reason', ARGV[11], 'probe', '')
-return { math.ceil(until_ms - gate.now), string.format('%.0f', gate.now), gate.wall }
+return { math.ceil(until_ms - gate.now), string.format('%.3f', gate.now), gate.wall }

@@ -317,4 +317,4 @@ for i = 1, streams do
   end
 end
 gate.save()
-return { why, ask_in, watch, string.format('%.0f', gate.now), gate.wall, held, given, last, gate.reason }
+return { why, ask_in, watch, string.format('%.3f', gate.now), gate.wall, held, given, last, gate.reason }

@@ -223,3 +223,39 @@ async def test_the_gates_clock_does_not_follow_a_step_of_the_servers(queue: Queu
     await queue.connections.commands.hincrby(gate.keys[0], "at", -3_600_000)
     with pytest.raises(NoPermit):
         await gate.acquire(wait_s=0.01)
+
+
+async def test_a_process_that_starts_does_not_follow_a_step_either(queue: Queue) -> None:
+    """
+    Nor does it when the one that looks then has never seen the gate before.
+    """
+    limits = Limits(requests=1, window_s=30.0, connections=5, timeout_s=1.0)
+    async with await queue.gate(limits).acquire(wait_s=1.0) as permit:
+        permit.ended()
+    await queue.connections.commands.hincrby(queue.gate().keys[0], "at", -3_600_000)
+    with pytest.raises(NoPermit):
+        await queue.gate(limits).acquire(wait_s=0.01)
+
+
+@pytest.mark.parametrize("machines", [1, 3])
+async def test_the_gates_clock_is_no_faster_than_the_processes(queue: Queue, machines: int) -> None:
+    """
+    Hundreds of calls by processes that correct each other do not push it ahead of the time that really passes.
+    """
+    limits = Limits(requests=1, window_s=30.0, connections=5, timeout_s=1.0)
+    gates = [queue.gate(limits) for _ in range(3)]
+    for n, gate in enumerate(gates):
+        gate._clock = f"of machine {n % machines}"
+
+    async def now_ms() -> float:
+        return float(await queue.connections.commands.hget(gates[0].keys[0], "now") or 0)
+
+    began_s = time.monotonic()
+    await gates[0].pause(0.0, "")
+    first_ms = await now_ms()
+    for _ in range(300):
+        for gate in gates:
+            await gate.pause(0.0, "")
+    passed_ms = await now_ms() - first_ms
+
+    assert passed_ms <= (time.monotonic() - began_s) * 1000 + 1.0

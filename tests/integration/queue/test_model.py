@@ -78,8 +78,7 @@ class _SteppedGate(Gate):
 
     @property
     def arguments(self) -> list[Argument]:
-        seen = "1" if self.told_before else "0"
-        return [*self._limits, str(self.limiter.now_ms), "0", seen]
+        return [*self._limits, "0" if self.told_before else "", str(self.limiter.now_ms), "model"]
 
     def told(self, gate_ms: str, wall_ms: int) -> None:
         super().told(gate_ms, wall_ms)

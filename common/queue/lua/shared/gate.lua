@@ -1,10 +1,15 @@
 -- The gate (design section 4). Shared part: expects of `gate.open(keys_at, args_at)` that hash, tokens and slots stand in
 -- KEYS from `keys_at`, and "the gate's nine" in ARGV from `args_at`: requests ('' = no rate), window ms, slots, hold ms
--- (a request's longest life), margin ms, reserve, anchor ms, elapsed ms, '1' when the caller has seen the gate before.
+-- (a request's longest life), margin ms, reserve, what the gate's clock is ahead of the caller's in ms ('' = the caller
+-- has not seen the gate yet), the caller's monotonic clock in ms, the name of that clock.
 --
--- Its clock is Redis' time, carried on by the callers' monotonic clocks: a caller hands in the gate's time that it
--- was told once and how many ms have passed for it since. So a server clock that steps does not give tokens back
--- early, nor never (R41). The clock never runs backwards.
+-- The gate's clock begins with Redis' time and is carried on by the monotonic clocks of those who call, so a server clock
+-- that steps does not give tokens back early, nor never (R41). All processes of a machine read one monotonic clock:
+-- whoever calls next, it is known how long ago the last call was. Only between machines a process goes by the
+-- difference that it was told once, and by Redis' time where it knows nothing yet. The clock never runs backwards.
+
+-- Calls that were under way together may run in another order than that of the times they hand in, but not by this.
+local DISORDER_MS = 60000
 
 local function wall_ms()
   local t = redis.call('TIME')
@@ -23,18 +28,19 @@ function gate.open(keys_at, args_at)
     margin = tonumber(ARGV[args_at + 4]),
     reserve = tonumber(ARGV[args_at + 5]),
   }
-  local anchor, elapsed, seen_born = tonumber(ARGV[args_at + 6]), tonumber(ARGV[args_at + 7]), ARGV[args_at + 8] == '1'
+  local ahead, caller_ms, clock = tonumber(ARGV[args_at + 6]), tonumber(ARGV[args_at + 7]), ARGV[args_at + 8]
   gate.limits = limits
   gate.wall = wall_ms()
   local state = redis.call('HMGET', gate.hash, 'now', 'at', 'born', 'paused_until', 'probe', 'line', 'permits', 'streak',
-    'reason')
-  local saved, at = tonumber(state[1]), tonumber(state[2])
-  if anchor > 0 then
-    gate.now = math.max(saved or 0, anchor + elapsed)
-  elseif saved then
-    gate.now = saved + math.max(0, gate.wall - at)
+    'reason', 'clock', 'clock_ms')
+  local saved, at, since = tonumber(state[1]), tonumber(state[2]), tonumber(state[11])
+  local told = ahead and ahead + caller_ms
+  if not saved then
+    gate.now = told or gate.wall
+  elseif clock == state[10] and caller_ms > since - DISORDER_MS then
+    gate.now = saved + math.max(0, caller_ms - since)
   else
-    gate.now = gate.wall
+    gate.now = math.max(saved, told or saved + gate.wall - at)
   end
   gate.paused_until = tonumber(state[4]) or 0
   gate.probe = state[5]
@@ -45,10 +51,12 @@ function gate.open(keys_at, args_at)
   -- The first write: not refused at OOM, and all that follow pass then (R15).
   redis.call('ZREMRANGEBYSCORE', gate.tokens, '-inf', gate.now)
   redis.call('ZREMRANGEBYSCORE', gate.slots, '-inf', gate.now)
-  redis.call('HSET', gate.hash, 'now', gate.now, 'at', gate.wall)
+  if gate.now ~= saved then
+    redis.call('HSET', gate.hash, 'now', gate.now, 'at', gate.wall, 'clock', clock, 'clock_ms', caller_ms)
+  end
   if not state[3] then
     redis.call('HSET', gate.hash, 'born', gate.wall)
-    if seen_born and limits.requests then
+    if ahead and limits.requests then
       -- The state was lost while this caller knew it: nobody knows how many tokens are out (R43). What is under way
       -- now has ended by then, and counts again from its end on (`date_token`).
       gate.paused_until = gate.now + math.max(limits.window, limits.hold)
