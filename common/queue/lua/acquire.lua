@@ -58,6 +58,11 @@ if permit == '' then
   if gate.free_slots <= 0 then
     return reply('slots', gate.slot_back_in())
   end
+  local left = gate.left_to_queue()
+  if left then
+    return reply('rate', left)
+  end
+  gate.count_read()
   permit = gate.take(ARGV[10])
   token = permit
 else

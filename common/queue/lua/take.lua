@@ -241,12 +241,13 @@ local function bulk_allowance()
 end
 
 local why, ask_in, watch, paused = 'empty', -1, streams, gate.paused_for()
+local bulk_waits = false
 if paused then
   why, ask_in, watch = 'paused', math.ceil(paused), 0
 elseif streams == 1 then
   from(1, want)
 else
-  local bulk_waits = waits(2)
+  bulk_waits = waits(2)
   while room() > 0 and scans > 0 do
     local got = 0
     if bulk_waits and gate.streak >= 9 then
@@ -292,6 +293,11 @@ if why == 'empty' then
   elseif gate.free_tokens <= 0 then
     why, ask_in, watch = 'rate', gate.token_back_in(1), 0
   end
+end
+
+if streams > 1 then
+  gate.reads = #given > 0 and 0 or gate.reads
+  gate.claim(why == 'rate' and gate.free_tokens <= 0 and waits(1), why == 'rate' and bulk_waits, ask_in)
 end
 
 local last, held = {}, 0

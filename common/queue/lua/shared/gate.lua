@@ -10,6 +10,8 @@
 
 -- Calls that were under way together may run in another order than that of the times they hand in, but not by this.
 local DISORDER_MS = 60000
+-- How long after its time a token is kept for the queue that was told of it.
+local LATE_MS = 1000
 
 local function wall_ms()
   local t = redis.call('TIME')
@@ -32,7 +34,7 @@ function gate.open(keys_at, args_at)
   gate.limits = limits
   gate.wall = wall_ms()
   local state = redis.call('HMGET', gate.hash, 'now', 'at', 'born', 'paused_until', 'probe', 'line', 'permits', 'streak',
-    'reason', 'clock', 'clock_ms')
+    'reason', 'clock', 'clock_ms', 'singles_wait', 'bulk_waits', 'reads')
   local saved, at, since = tonumber(state[1]), tonumber(state[2]), tonumber(state[11])
   local told = ahead and ahead + caller_ms
   if not saved then
@@ -48,6 +50,8 @@ function gate.open(keys_at, args_at)
   gate.permits = tonumber(state[7]) or 0
   gate.streak = tonumber(state[8]) or 0
   gate.reason = state[9] or ''
+  gate.singles_wait, gate.bulk_waits = tonumber(state[12]) or 0, tonumber(state[13]) or 0
+  gate.reads = tonumber(state[14]) or 0
   -- The first write: not refused at OOM, and all that follow pass then (R15).
   redis.call('ZREMRANGEBYSCORE', gate.tokens, '-inf', gate.now)
   redis.call('ZREMRANGEBYSCORE', gate.slots, '-inf', gate.now)
@@ -100,6 +104,35 @@ function gate.move_line()
   gate.line = math.max(gate.line, gate.now - gate.pace) + gate.pace
 end
 
+-- The queue asks again in `ask_in` ms for a token for single messages, for bulk, or both; until then it has a claim.
+function gate.claim(singles, bulk, ask_in)
+  gate.singles_wait = singles and gate.now + ask_in + LATE_MS or 0
+  gate.bulk_waits = bulk and gate.now + ask_in + LATE_MS or 0
+end
+
+-- Callers without a queue entry may be many, and each asks for itself. Where the queue waits, too, every other token is
+-- left to its single messages and one in ten to bulk: for how many ms, or nil.
+function gate.left_to_queue()
+  local claims, until_ms = 0, 0
+  if gate.singles_wait > gate.now and gate.reads > 0 then
+    claims, until_ms = claims + 1, gate.singles_wait
+  end
+  if gate.bulk_waits > gate.now and gate.streak >= 9 then
+    claims, until_ms = claims + 1, math.max(until_ms, gate.bulk_waits)
+  end
+  if gate.free_tokens > claims then
+    return nil
+  end
+  return math.min(gate.token_back_in(1), math.ceil(until_ms - gate.now))
+end
+
+-- Such a caller has got a token.
+function gate.count_read()
+  gate.reads = gate.reads + 1
+  if gate.bulk_waits > gate.now then
+    gate.streak = gate.streak + 1
+  end
+end
 
 -- A new permit: a slot and the token of its first request.
 function gate.take(name)
@@ -125,7 +158,8 @@ function gate.save()
       redis.call('ZADD', gate.tokens, unpack(gate.new_tokens))
     end
   end
-  redis.call('HSET', gate.hash, 'line', gate.line, 'permits', gate.permits, 'streak', gate.streak)
+  redis.call('HSET', gate.hash, 'line', gate.line, 'permits', gate.permits, 'streak', gate.streak, 'singles_wait',
+    gate.singles_wait, 'bulk_waits', gate.bulk_waits, 'reads', gate.reads)
   if gate.probe then
     redis.call('HSET', gate.hash, 'probe', gate.probe)
   end
