@@ -19,4 +19,5 @@ if not ms then
 end
 local until_ms = math.max(gate.paused_until, gate.now + ms)
 redis.call('HSET', gate.hash, 'paused_until', until_ms, 'reason', ARGV[11], 'probe', '')
+redis.call('HDEL', gate.hash, 'ramp')
 return { math.ceil(until_ms - gate.now), string.format('%.3f', gate.now), gate.wall }

@@ -165,6 +165,34 @@ async def test_a_pause_stops_everybody_and_ends_with_one_probe(queue: Queue) -> 
     assert (await gate.usage()).reason == ""
 
 
+async def test_after_a_probe_requests_come_back_by_doubling(queue: Queue) -> None:
+    """
+    When the probe has passed two entries go, then four: what has piled up does not come all at once.
+    """
+    answered = asyncio.Semaphore(0)
+
+    async def decide(_entry: Entry, permit: Permit) -> Outcome:
+        await permit.token()
+        await answered.acquire()
+        permit.ended(passed=True)
+        return Done("sent")
+
+    recorder = Recorder(decide)
+    await queue.gate().pause(0.05, "429")
+    for n in range(20):
+        await queue.send(f"m{n}", f"c{n}")
+    async with queue.running(recorder):
+        for open_now in (1, 2, 4, 8):
+            await eventually(lambda wanted=open_now: recorder.open_now == wanted)  # type: ignore[misc]
+            assert recorder.most_open == open_now
+            for _ in range(open_now):
+                answered.release()
+        await recorder.count(20)
+        for _ in range(20):
+            answered.release()
+        await eventually(queue.empty)
+
+
 async def test_pauses_in_a_row_double_and_never_shrink(queue: Queue) -> None:
     """
     Without a stated time a pause lasts 1 s, then 2 s; a shorter one does not cut it.

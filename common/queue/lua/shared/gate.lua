@@ -34,7 +34,7 @@ function gate.open(keys_at, args_at)
   gate.limits = limits
   gate.wall = wall_ms()
   local state = redis.call('HMGET', gate.hash, 'now', 'at', 'born', 'paused_until', 'probe', 'line', 'permits', 'streak',
-    'reason', 'clock', 'clock_ms', 'singles_wait', 'bulk_waits', 'reads')
+    'reason', 'clock', 'clock_ms', 'singles_wait', 'bulk_waits', 'reads', 'ramp')
   local saved, at, since = tonumber(state[1]), tonumber(state[2]), tonumber(state[11])
   local told = ahead and ahead + caller_ms
   if not saved then
@@ -52,6 +52,7 @@ function gate.open(keys_at, args_at)
   gate.reason = state[9] or ''
   gate.singles_wait, gate.bulk_waits = tonumber(state[12]) or 0, tonumber(state[13]) or 0
   gate.reads = tonumber(state[14]) or 0
+  gate.ramp = tonumber(state[15])
   -- The first write: not refused at OOM, and all that follow pass then (R15).
   redis.call('ZREMRANGEBYSCORE', gate.tokens, '-inf', gate.now)
   redis.call('ZREMRANGEBYSCORE', gate.slots, '-inf', gate.now)
@@ -68,7 +69,7 @@ function gate.open(keys_at, args_at)
       redis.call('HSET', gate.hash, 'paused_until', gate.paused_until, 'reason', gate.reason)
     end
   end
-  gate.free_slots = limits.connections - redis.call('ZCARD', gate.slots)
+  gate.free_slots = math.min(limits.connections, gate.ramp or math.huge) - redis.call('ZCARD', gate.slots)
   gate.free_tokens = limits.requests and limits.requests - redis.call('ZCARD', gate.tokens) or math.huge
   gate.new_slots, gate.new_tokens = {}, {}
   gate.pace = limits.requests and limits.window / limits.requests or 0
@@ -186,11 +187,25 @@ function gate.free(permits)
   end
 end
 
--- A permit's last request is over; an answer that shows the other side well ends the pause's probe.
+-- A permit's last request is over. An answer that shows the other side well ends the pause's probe, and then lets one
+-- more be open than before: what has piled up in a pause comes back at twice as many each time, not all at once.
 function gate.ended(permit, token, how, passed)
   gate.date_token(token, how)
-  if passed and gate.probe == permit then
+  if not passed then
+    return
+  end
+  if gate.probe == permit then
     redis.call('HDEL', gate.hash, 'probe', 'pauses', 'reason', 'paused_until')
     gate.probe = false
+    gate.ramp = redis.call('ZCARD', gate.slots)
+  elseif not gate.ramp then
+    return
+  end
+  gate.ramp = gate.ramp + 1
+  if gate.ramp < gate.limits.connections then
+    redis.call('HSET', gate.hash, 'ramp', gate.ramp)
+  else
+    gate.ramp = nil
+    redis.call('HDEL', gate.hash, 'ramp')
   end
 end
