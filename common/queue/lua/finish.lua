@@ -8,6 +8,6 @@
 -- include: gate
 
 gate.open(1, 1)
-gate.free({ ARGV[10] })
 gate.ended(ARGV[10], ARGV[11], ARGV[12], ARGV[13] == '1')
+gate.free()
 return { string.format('%.3f', gate.now), gate.wall }

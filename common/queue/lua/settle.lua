@@ -50,11 +50,8 @@ local function owned(item)
   return mine[item.id]
 end
 
-local permits = {}
-
 local function close(item)
   open_gate()
-  permits[#permits + 1] = item.permit
   gate.ended(item.permit, item.token, item.how, item.passed)
 end
 
@@ -142,6 +139,6 @@ for n, item in ipairs(items) do
   end
 end
 if opened then
-  gate.free(permits)
+  gate.free()
 end
 return replies

@@ -104,6 +104,19 @@ async def test_a_permit_that_was_never_used_gives_its_token_back(queue: Queue) -
     assert (await gate.usage()).tokens_out == 0
 
 
+async def test_the_slot_of_an_aborted_request_is_kept_for_the_margin(queue: Queue) -> None:
+    """
+    After a timeout of ours the other side may still have the request open, so it counts as open for 2 s more.
+    """
+    gate = queue.gate(Limits(requests=5, window_s=60.0, connections=1, timeout_s=1.0))
+    async with await gate.acquire(wait_s=1.0) as permit:
+        permit.ended(aborted=True)
+    aborted_s = time.monotonic()
+    assert (await gate.usage()).slots_open == 1
+    async with await gate.acquire(wait_s=10.0):
+        assert time.monotonic() - aborted_s >= 1.9
+
+
 async def test_each_request_in_a_slot_takes_a_token_of_its_own(queue: Queue) -> None:
     """
     Three attempts under one permit use three tokens and one slot.

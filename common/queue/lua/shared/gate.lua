@@ -71,7 +71,7 @@ function gate.open(keys_at, args_at)
   end
   gate.free_slots = math.min(limits.connections, gate.ramp or math.huge) - redis.call('ZCARD', gate.slots)
   gate.free_tokens = limits.requests and limits.requests - redis.call('ZCARD', gate.tokens) or math.huge
-  gate.new_slots, gate.new_tokens = {}, {}
+  gate.new_slots, gate.new_tokens, gate.freed = {}, {}, {}
   gate.pace = limits.requests and limits.window / limits.requests or 0
 end
 
@@ -180,17 +180,23 @@ function gate.date_token(token, how)
   end
 end
 
--- Close permits: their slots are free.
-function gate.free(permits)
-  if #permits > 0 then
-    redis.call('ZREM', gate.slots, unpack(permits))
+-- The slots of all permits that have ended are free.
+function gate.free()
+  if #gate.freed > 0 then
+    redis.call('ZREM', gate.slots, unpack(gate.freed))
   end
 end
 
 -- A permit's last request is over. An answer that shows the other side well ends the pause's probe, and then lets one
--- more be open than before: what has piled up in a pause comes back at twice as many each time, not all at once.
+-- more be open than before: what has piled up in a pause comes back at twice as many each time, not all at once. After a
+-- timeout of ours the other side may still have the request open: its slot is kept for the margin.
 function gate.ended(permit, token, how, passed)
   gate.date_token(token, how)
+  if how == 'aborted' then
+    redis.call('ZADD', gate.slots, 'XX', gate.now + gate.limits.margin, permit)
+  else
+    gate.freed[#gate.freed + 1] = permit
+  end
   if not passed then
     return
   end
