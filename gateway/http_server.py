@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +18,11 @@ from uvicorn.supervisors import Multiprocess
 
 from common.errors import GatewayError, SettingsError
 from common.settings import Settings
+from gateway.http_protocol import HttpProtocol
 
 WORKERS_APP: Final = "ingress.app:from_environment"
 BACKLOG: Final = 2048
+OPEN_FILES: Final = 65_536
 _ANY: Final = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
@@ -46,6 +49,17 @@ def bind(settings: Settings) -> socket.socket:
             " end the program that does, or choose another port"
         ) from None
     return bound
+
+
+def allow_many_files() -> None:
+    """
+    Raise the soft limit of open files towards the hard one, as servers do: a connection is a file, and the usual soft
+    limit of 1 024 is soon reached by clients that are only there.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def base_url(bound: socket.socket) -> str:
@@ -121,6 +135,7 @@ def serve_workers(bound: socket.socket, workers: int, redis_url: str, settings: 
 
 def _options(grace_s: float) -> dict[str, Any]:
     return {
+        "http": HttpProtocol,
         "log_config": None,
         "access_log": False,
         # Nothing here depends on who the caller is, or on the scheme of a proxy before us.

@@ -42,6 +42,8 @@ def run(profile: Profile, roles: Sequence[RoleName], workers: int) -> None:
         raise SettingsError("--workers goes with `run ingress` alone; of the other roles, start more processes")
     log.configure(*log_choice(profile, is_terminal=sys.stderr.isatty()))
     warn_of_missing(profile, roles)
+    if "ingress" in roles:
+        http_server.allow_many_files()
     with asyncio.Runner(loop_factory=Config(app="", log_config=None).get_loop_factory()) as runner:
         if workers > 1:
             _run_workers(runner, profile.settings, workers)
