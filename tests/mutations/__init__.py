@@ -1,0 +1,3 @@
+"""
+Each promise broken on purpose, and the test that notices.
+"""
