@@ -74,7 +74,8 @@ class Queue:
     Two streams with their lanes.
 
     `ends` says how each accepted message left; `damaged` that an index was hurt by hand and no pass of the janitor
-    came since: until then a chat may stand still.
+    came since: until then a chat may stand still. `mended` that this ever happened: what is made ready again then may
+    have been so before.
     """
 
     messages: dict[Key, Message] = field(default_factory=dict)
@@ -82,6 +83,7 @@ class Queue:
     ends: dict[str, str] = field(default_factory=dict)
     grouped: dict[int, bool] = field(default_factory=lambda: dict.fromkeys(STREAMS, False))
     damaged: bool = False
+    mended: bool = False
 
     def accept(self, message: Message) -> None:
         """
@@ -203,7 +205,7 @@ class Queue:
         Somebody deletes a whole index: what only it knew is gone, but never who is out.
         """
         here = [message for message in self.messages.values() if message.stream == stream]
-        self.damaged = True
+        self.damaged = self.mended = True
         for message in here:
             if not self.grouped[stream]:
                 # What is left of the indexes tells that something was out when the group was lost.

@@ -12,7 +12,7 @@ import itertools
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, ClassVar, Final, TypeVar, cast
 
@@ -35,7 +35,7 @@ from common.queue.consumer import Consumer, streams_of
 from common.queue.dead import DeadLetters
 from common.queue.entry import Entry, parse_tries
 from common.queue.gate import Gate, Limits, Permit
-from common.queue.intake import Accepted, Intake, NewCommand
+from common.queue.intake import Accepted, Duplicate, Intake, NewCommand
 from common.queue.janitor import Janitor
 from common.queue.keys import AccountKeys
 from common.queue.lease import Lease
@@ -119,6 +119,10 @@ class _Worker:
         """
 
 
+def _plain(*chats: str, bulk: bool = False) -> list[tuple[str, bool, str]]:
+    return [(chat, bulk, "plain") for chat in chats]
+
+
 def _rule(name: str, step: Callable[..., None], **arguments: st.SearchStrategy[Any]) -> Any:
     """
     Return a step as a rule under a name of its own: Hypothesis leaves some names out of each run, and what makes a
@@ -146,6 +150,7 @@ class _QueueMachine(RuleBasedStateMachine):
         self.sound = False
         self.queue = model.Queue()
         self.flushed = False
+        self.keyed: list[tuple[NewCommand, str]] = []
         number = next(self.numbers)
         self.settings = load(
             None,
@@ -177,8 +182,8 @@ class _QueueMachine(RuleBasedStateMachine):
     # -- the start
 
     @initialize(
-        requests=st.integers(3, 20),
-        connections=st.integers(1, 6),
+        requests=st.integers(2, 6),
+        connections=st.integers(1, 4),
         reserve=st.integers(0, 2),
         workers=st.integers(1, 3),
         first=st.lists(st.tuples(chats, st.booleans(), kinds), max_size=8),
@@ -186,7 +191,8 @@ class _QueueMachine(RuleBasedStateMachine):
     def start(
         self, requests: int, connections: int, reserve: int, workers: int, first: list[tuple[str, bool, str]]
     ) -> None:
-        self.limits = Limits(requests, 60.0, connections, _TIMEOUT_S, reserve)
+        # The settings refuse a reserve that leaves bulk nothing.
+        self.limits = Limits(requests, 60.0, connections, _TIMEOUT_S, min(reserve, requests - 1))
         self.limiter = model.Limiter(requests, 60_000, connections, round(_TIMEOUT_S * 1000), _START_MS)
         self.records = Records(self.connections, self.settings)
         self.letters = DeadLetters(self.connections, self.settings)
@@ -232,9 +238,11 @@ class _QueueMachine(RuleBasedStateMachine):
             priority="bulk" if bulk else "interactive",
             not_before_ms=now_ms + _HOUR_MS if kind == "scheduled" else None,
             expires_at_ms=expires_ms,
+            idempotency_key=f"key-{len(self.queue.accepted)}",
         )
         reply = self.run(self.intake.command(USER_ID, command))
         assert isinstance(reply, Accepted), reply
+        self.keyed.append((command, reply.entry_id))
         message = model.Message(command.id, 2 if bulk else 1, reply.entry_id, chat)
         message.scheduled = message.far = kind == "scheduled"
         message.expires_ms = expires_ms or float("inf")
@@ -247,6 +255,13 @@ class _QueueMachine(RuleBasedStateMachine):
     some = st.lists(st.tuples(chats, st.booleans(), kinds), min_size=1, max_size=4)
     accept_some = _rule("accept_some", accept, messages=some)
     accept_more = _rule("accept_more", accept, messages=some)
+
+    @rule(at=pick)
+    def lose_a_reply_of_accept(self, at: int) -> None:
+        if self.keyed:
+            command, entry_id = self.keyed[at % len(self.keyed)]
+            again = self.run(self.intake.command(USER_ID, replace(command, id="again")))
+            assert again == Duplicate(command.id, entry_id)
 
     # -- what workers do
 
@@ -279,6 +294,8 @@ class _QueueMachine(RuleBasedStateMachine):
             reply = self.run(scripts.TAKE(self.client, names, arguments))
         except GroupLost:
             assert not all(self.queue.grouped.values())
+            for number in model.STREAMS:
+                self.ensure(number)
             return
         why, _ask, _watch, gate_ms, wall_ms, _held, rows, _last, reason = reply
         worker.gate.told(gate_ms, wall_ms)
@@ -345,17 +362,39 @@ class _QueueMachine(RuleBasedStateMachine):
         self._settle_some(self.worker(n), first, how)
 
     @rule(n=pick, first=pick, how=st.lists(outcomes, min_size=1, max_size=4))
+    def lose_a_reply_of_settle(self, n: int, first: int, how: list[str]) -> None:
+        # Without a group nobody can tell that it was settled before: a dead letter is then written twice.
+        self._settle_some(self.worker(n), first, how, lost=all(self.queue.grouped.values()))
+
+    @rule(n=pick, first=pick, how=st.lists(outcomes, min_size=1, max_size=4))
     def result_of_a_dead_worker(self, n: int, first: int, how: list[str]) -> None:
         dead = [worker for worker in self.workers if not worker.alive and worker.running]
         if dead and all(self.queue.grouped.values()):
             self._settle_some(dead[n % len(dead)], first, how)
 
-    def _settle_some(self, worker: _Worker, first: int, how: list[str]) -> None:
+    @rule(n=pick, want=st.integers(1, 4), how=st.lists(outcomes, min_size=1, max_size=3))
+    def a_worker_freezes_and_thaws(self, n: int, want: int, how: list[str]) -> None:
+        frozen = self.worker(n)
+        self.take(n, want)
+        self.a_worker_dies(n)
+        self.adopt(n, idle=True)
+        self.take(n, want)
+        if all(self.queue.grouped.values()):
+            self._settle_some(frozen, 0, how)
+
+    @rule(n=pick, rounds=st.integers(2, 4))
+    def a_rush(self, n: int, rounds: int) -> None:
+        for _ in range(rounds):
+            self.accept(_plain("a", "b", "c"))
+            self.work(n, 4, 4, ["done"] * 4)
+            self.time_passes(13.0)
+
+    def _settle_some(self, worker: _Worker, first: int, how: list[str], *, lost: bool = False) -> None:
         runs = list(worker.running.values())
         chosen = [runs[(first + n) % len(runs)] for n in range(min(len(how), len(runs)))]
-        self._settle(worker, [(run, _outcome(run, one)) for run, one in zip(chosen, how, strict=False)])
+        self._settle(worker, [(run, _outcome(run, one)) for run, one in zip(chosen, how, strict=False)], lost=lost)
 
-    def _settle(self, worker: _Worker, results: list[tuple[_Running, Outcome]]) -> None:
+    def _settle(self, worker: _Worker, results: list[tuple[_Running, Outcome]], *, lost: bool = False) -> None:
         if not results:
             return
         for run, outcome in results:
@@ -372,6 +411,8 @@ class _QueueMachine(RuleBasedStateMachine):
             return [await future for _, future in batch]
 
         replies = self.run(settle())
+        if lost:
+            assert set(self.run(settle())) == {"lost"}, "settled twice"
         for (run, outcome), reply in sorted(zip(results, replies, strict=True), key=lambda one: _order(one[0][1])):
             key = (run.number, run.entry.entry_id)
             del worker.running[key]
@@ -525,6 +566,7 @@ class _QueueMachine(RuleBasedStateMachine):
     @rule()
     def flushall(self) -> None:
         self.flushed = True
+        self.keyed.clear()
         self.run(self.client.flushall())
         for number in model.STREAMS:
             self.queue.lose_stream(number, "flushed")
@@ -634,6 +676,8 @@ class _QueueMachine(RuleBasedStateMachine):
         if not self.queue.damaged and all(self.queue.grouped.values()):
             found = model.disagreements(pictures)
             assert not found, found
+        for picture in pictures:
+            assert self.queue.mended or len(picture.ready) == len(set(picture.ready)), f"twice ready: {picture.ready}"
         self.sound = True
 
     # -- the end
@@ -667,6 +711,7 @@ class _QueueMachine(RuleBasedStateMachine):
             self._settle_some(worker, 0, ["done"] * len(worker.running))
             self.nothing_is_lost()
         assert not self.queue.messages, f"these never went out: {self.queue.messages}"
+        self.time_passes(61.0)
         self.take(0, 10)
         for picture in self._pictures():
             left = (picture.entries, picture.pending, picture.lanes, picture.waiting, picture.ready)
@@ -742,10 +787,6 @@ def _check(url: str, *, examples: int, steps: int, derandomize: bool) -> None:
                 print_blob=True,
             ),
         )
-
-
-def _plain(*chats: str, bulk: bool = False) -> list[tuple[str, bool, str]]:
-    return [(chat, bulk, "plain") for chat in chats]
 
 
 def _mended_after_a_deletion_in_flight(machine: _QueueMachine) -> None:
@@ -840,6 +881,14 @@ def _flushed_with_a_request_in_flight(machine: _QueueMachine) -> None:
         machine.send(0, at)
 
 
+def _woken_by_each_message_of_the_other_stream(machine: _QueueMachine) -> None:
+    machine.accept(_plain("a", "a", "a") + _plain("a", bulk=True))
+    machine.take(0, 4)
+    for _ in range(2):
+        machine.settle(0, 0, ["done"])
+        machine.take(0, 1)
+
+
 @pytest.mark.parametrize(
     "steps",
     [
@@ -853,6 +902,7 @@ def _flushed_with_a_request_in_flight(machine: _QueueMachine) -> None:
         _settled_while_its_group_is_gone,
         _taken_while_the_other_group_is_gone,
         _flushed_with_a_request_in_flight,
+        _woken_by_each_message_of_the_other_stream,
     ],
     ids=lambda steps: steps.__name__.strip("_"),
 )
@@ -868,11 +918,12 @@ def test_what_the_model_found_once_stays_mended(own_url: str, steps: Callable[[_
         machine.teardown()
 
 
+@pytest.mark.timeout(600)
 def test_the_scripts_do_what_the_model_says(own_url: str) -> None:
     """
     Whatever happens in whatever order: nothing is lost, one of a chat is out, and the limits hold.
     """
-    _check(own_url, examples=60, steps=40, derandomize=True)
+    _check(own_url, examples=200, steps=40, derandomize=True)
 
 
 @pytest.mark.chaos

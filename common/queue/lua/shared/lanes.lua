@@ -91,12 +91,12 @@ local function busy_elsewhere(streams, i, lane)
   return false
 end
 
--- Heads of the other streams that were blocked by this lane may try.
+-- Heads of the other streams that were blocked by this lane may try; one that waits for the gate is told once.
 local function wake_elsewhere(streams, i, lane)
   for j = 1, streams do
     if j ~= i and lanes_in(j) then
       local head = redis.call('HGET', key(j, LANES), lane)
-      if head and owner(j, head) == '~lane' then
+      if head and owner(j, head) == '~lane' and not redis.call('LPOS', key(j, READY), head) then
         redis.call('RPUSH', key(j, READY), head)
       end
     end
