@@ -28,6 +28,7 @@ local function adopt(i, id, idle)
     return
   end
   redis.call('ZADD', key(i, RETRY), wall, id)
+  keep_turn(i, lane_of(redis.call('XRANGE', key(i, STREAM), id, id)[1][2]), id)
   local known = redis.call('HGET', key(i, TRIES), id)
   local ok, tries = pcall(cjson.decode, known or '{}')
   tries = ok and type(tries) == 'table' and tries or {}

@@ -87,6 +87,7 @@ local function retry(item)
     return 'ok'
   end
   redis.call('ZADD', key(i, RETRY), wall + item.after_ms, item.id)
+  keep_turn(i, item.lane, item.id)
   if item.tries then
     redis.call('HSET', key(i, TRIES), item.id, item.tries)
   end

@@ -889,6 +889,24 @@ def _woken_by_each_message_of_the_other_stream(machine: _QueueMachine) -> None:
         machine.take(0, 1)
 
 
+def _retried_after_the_lanes_were_deleted(machine: _QueueMachine) -> None:
+    machine.accept(_plain("a", "a"))
+    machine.take(0, 1)
+    machine.delete_an_index_by_hand(1, "lanes")
+    machine.settle(0, 0, ["later"])
+    machine.take(0, 1)
+
+
+def _adopted_after_the_lanes_were_deleted(machine: _QueueMachine) -> None:
+    machine.accept(_plain("a", bulk=True))
+    machine.take(0, 1)
+    machine.delete_an_index_by_hand(2, "lanes")
+    machine.a_worker_dies(0)
+    machine.accept(_plain("a"))
+    machine.adopt(0, idle=True)
+    machine.take(0, 1)
+
+
 @pytest.mark.parametrize(
     "steps",
     [
@@ -903,6 +921,8 @@ def _woken_by_each_message_of_the_other_stream(machine: _QueueMachine) -> None:
         _taken_while_the_other_group_is_gone,
         _flushed_with_a_request_in_flight,
         _woken_by_each_message_of_the_other_stream,
+        _retried_after_the_lanes_were_deleted,
+        _adopted_after_the_lanes_were_deleted,
     ],
     ids=lambda steps: steps.__name__.strip("_"),
 )

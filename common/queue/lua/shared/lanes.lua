@@ -50,6 +50,13 @@ local function not_before(fields)
   end
 end
 
+-- What was out and comes back heads its lane, also where somebody deleted the index meanwhile: its chat waits for it.
+local function keep_turn(i, lane, id)
+  if lane ~= '' then
+    redis.call('HSETNX', key(i, LANES), lane, id)
+  end
+end
+
 -- What workers have out heads its lane, whatever became of the index. `summary` is the stream's XPENDING.
 local function restore_heads(i, summary)
   local restored = 0
