@@ -907,6 +907,15 @@ def _adopted_after_the_lanes_were_deleted(machine: _QueueMachine) -> None:
     machine.take(0, 1)
 
 
+def _bulk_behind_one_that_was_deleted_in_flight(machine: _QueueMachine) -> None:
+    machine.accept(_plain("a", bulk=True))
+    machine.take(0, 1)
+    machine.delete_by_hand(0)
+    machine.accept(_plain("b", bulk=True))
+    machine.time_passes(5.0)
+    machine.take(0, 1)
+
+
 @pytest.mark.parametrize(
     "steps",
     [
@@ -923,6 +932,7 @@ def _adopted_after_the_lanes_were_deleted(machine: _QueueMachine) -> None:
         _woken_by_each_message_of_the_other_stream,
         _retried_after_the_lanes_were_deleted,
         _adopted_after_the_lanes_were_deleted,
+        _bulk_behind_one_that_was_deleted_in_flight,
     ],
     ids=lambda steps: steps.__name__.strip("_"),
 )
