@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import tomllib
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -66,11 +67,18 @@ def _standard_webhooks_secret(value: SecretStr | None) -> SecretStr | None:
     return value
 
 
+# A header's name (RFC 9110), and the names that HTTP itself lives on.
+_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_FRAMING: Final = ("connection", "content-length", "host", "transfer-encoding")
+
+
 def _header_line(value: SecretStr | None) -> SecretStr | None:
     if value is not None:
         name, colon, content = value.get_secret_value().partition(":")
-        if not colon or not name.strip() or not content.strip() or "\n" in content:
+        if not (colon and _TOKEN.fullmatch(name.strip()) and content.strip() and content.isprintable()):
             raise ValueError("allowed is one header line, such as `Authorization: Bearer ...`")
+        if name.strip().lower() in _FRAMING:
+            raise ValueError(f"{name.strip()} is not yours to set: it says where a request ends")
     return value
 
 

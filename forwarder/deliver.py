@@ -103,7 +103,8 @@ async def _exchange(
         return (Late(timeout_s) if response is None else _answered(response)), False
     except SSRFProtectionError as error:
         return Forbidden(str(error)), False
-    except (*NOTHING_SENT, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+    except (*NOTHING_SENT, httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
+        # The last one: a name that looks like an international one and is not (IDNA).
         return Unsent(_described(error)), False
     except httpx.LocalProtocolError:
         # Ours: a header that HTTP does not allow. Not an answer of the other side.

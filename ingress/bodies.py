@@ -86,7 +86,7 @@ def _no_control(text: str) -> str:
 
 
 def _identifier(text: str) -> str:
-    if not text.isascii() or not text.isprintable() or " " in text:
+    if not text.isascii() or not text.isprintable() or " " in text or text in (".", ".."):
         raise PydanticCustomError("identifier", "This must be an id as Avito gives it, without spaces.")
     return text
 

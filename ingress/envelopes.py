@@ -68,11 +68,11 @@ def read(raw: bytes) -> Envelope | Probe:
     payload = mapping(document.get("payload"))
     value = mapping(payload.get("value"))
     kind = payload.get("type")
-    user_id = _text(value.get("user_id"))
+    user_id = _writable(_text(value.get("user_id")))
     own = bool(user_id) and is_own(value, user_id)
     return Envelope(
         # Without a type it is a message if it looks like one.
-        kind=kind if isinstance(kind, str) else MESSAGE if "content" in value else "",
+        kind=_writable(kind) if isinstance(kind, str) else MESSAGE if "content" in value else "",
         user_id=user_id,
         message_id=_id(value.get("id")) or _id(document.get("id")) or hashlib.sha256(raw).hexdigest()[:32],
         chat_id=_id(value.get("chat_id")),
@@ -112,7 +112,15 @@ def _id(value: object) -> str:
     Return an id that can be part of a key's name, or nothing.
     """
     text = _text(value)
-    return text if len(text) <= _ID_CHARS and text.isascii() and text.isprintable() and " " not in text else ""
+    plain = len(text) <= _ID_CHARS and text.isascii() and text.isprintable() and " " not in text
+    return text if plain and text not in (".", "..") else ""
+
+
+def _writable(text: str) -> str:
+    """
+    Return a text that a log or a key can take: half of a surrogate pair becomes a question mark.
+    """
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _mark(value: Any) -> str:

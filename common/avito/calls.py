@@ -54,7 +54,9 @@ def segment(text: str) -> str:
     """
     Encode one part of a path; `~`, which chat ids contain, as well.
     """
-    return quote(text, safe="").replace("~", "%7E")
+    quoted = quote(text, safe="").replace("~", "%7E")
+    # A client takes these for steps up the path.
+    return quoted.replace(".", "%2E") if quoted in (".", "..") else quoted
 
 
 def _account(version: str, user_id: str) -> str:

@@ -29,6 +29,8 @@ async def on_the_wire(call: Call) -> tuple[str, str]:
         (calls.send_text("7", CHAT, "x"), "POST", "/messenger/v1/accounts/7/chats/u2i-AbC%7Ed_1/messages"),
         (calls.send_image("7", CHAT, "i"), "POST", "/messenger/v1/accounts/7/chats/u2i-AbC%7Ed_1/messages/image"),
         (calls.delete("7", CHAT, "a/b"), "POST", "/messenger/v1/accounts/7/chats/u2i-AbC%7Ed_1/messages/a%2Fb"),
+        (calls.delete("7", "..", "."), "POST", "/messenger/v1/accounts/7/chats/%2E%2E/messages/%2E"),
+        (calls.chat("7", "../8"), "GET", "/messenger/v2/accounts/7/chats/..%2F8"),
         (calls.read("7", "../x?"), "POST", "/messenger/v1/accounts/7/chats/..%2Fx%3F/read"),
         (calls.upload_image("7", "a", b"", "image/png"), "POST", "/messenger/v1/accounts/7/uploadImages"),
         (calls.chats("7"), "GET", "/messenger/v2/accounts/7/chats?limit=100&offset=0"),

@@ -223,3 +223,11 @@ async def test_a_private_address_is_forbidden_unless_named() -> None:
 
     assert [Forbidden, Forbidden, Answered, Answered] == [type(reply) for reply in replies]
     assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("url", ["http://xn--/", "http://[v1.x]/", f"http://{'ü' * 70}.test/", "http://\udcff.test/"])
+async def test_a_name_that_is_none_is_unsent(url: str) -> None:
+    """
+    An address that nobody can call is a failed attempt, not a fault.
+    """
+    assert isinstance(await post(Guarded(load(None)), url, b"{}", {}, 5.0), Unsent)
