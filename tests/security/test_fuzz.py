@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from ingress.catalogue import CATALOGUE
 from sandbox import Sandbox
 from tests.conftest import USER_ID
+from tests.fuzz.webhooks import GOOD, kept, one, samples
 from tests.integration.ingress.conftest import CHAT, Gateway
 from tests.integration.ingress.test_webhook import event
 
@@ -252,3 +254,84 @@ async def test_no_request_of_thousands_is_a_fault(
     The same with many times as many.
     """
     await post_request(with_avito, *asked)
+
+
+@pytest.mark.parametrize("body", [*samples(), *kept(), GOOD])
+def test_what_was_found_before_stays_harmless(body: bytes) -> None:
+    """
+    Samples, and all that `make fuzz` has found, go through what reads webhooks, and a good one behind them.
+    """
+    one(body)
+
+
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(DEEP, id="deep"),
+        pytest.param(
+            encoded(event(id="d")).replace(b'"text"', b'"deep": ' + DEEP[99_200:-99_200] + b', "text"'), id="d"
+        ),
+        pytest.param(encoded(event(created=0)).replace(b" 0", b" " + b"7" * 5000), id="number of 5000 digits"),
+        pytest.param(encoded(event(user_id="\ud800")), id="user id that is no text"),
+        pytest.param(encoded(event(id="k")).replace(b'"message"', b'"\\udfff"'), id="type that is no text"),
+        pytest.param(encoded(event(chat_id="..")), id="chat id that is a step up"),
+        pytest.param(encoded(event(id="a\r\nX-Header: 1")), id="id with a header in it"),
+        pytest.param(encoded(event(id="n", created=float("nan"), item_id=float("inf"))), id="no numbers"),
+    ],
+)
+async def test_nothing_odd_is_a_fault_or_in_the_way(whole: Gateway, sandbox: Sandbox, body: bytes) -> None:
+    """
+    What strangers may think of gets 200 or 400, and a good webhook behind it in the same chat reaches n8n.
+    """
+    await post_webhook(whole, sandbox, body)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("x", DEEP),
+        ("expires_in", b"9" * 100_000),
+        ("expires_in", b"NaN"),
+        ("expires_in", b"1e999"),
+        ("send_at", b"9" * 400),
+        ("idempotency_key", b'"\\udfff"'),
+        ("chat_id", b'".."'),
+        ("callback_url", b'"http://n8n.test:5678/a\\r\\nX: y"'),
+        ("callback_url", b'"http://n8n.test:5678@evil.test/"'),
+        ("callback_url", b'"http://evil.test\\\\@n8n.test:5678/"'),
+        ("callback_url", b'"http://evil.test#@n8n.test:5678/"'),
+    ],
+)
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_an_odd_field_is_a_problem(gateway: Gateway, field: str, value: bytes, chunked: bool) -> None:
+    """
+    It is refused with 400 or 422, whether its length was announced or not; of a name given twice the last one counts.
+    """
+    body = b'{"chat_id": "c", "text": "x", "%s": %s}' % (field.encode(), value)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for at in range(0, len(body), 30_000):
+            yield body[at : at + 30_000]
+
+    answer = await gateway.http.post("/api/messages/send", content=pieces() if chunked else body)
+
+    assert answer.status_code in (400, 422), answer.text
+    assert answer.json()["code"] in ("bad_json", "validation_failed", "callback_not_allowed")
+
+
+@pytest.mark.parametrize("path", ["/webhook/avito", "/api/messages/send", "/api/messages/send/image"])
+async def test_a_body_whose_length_nobody_told_has_the_same_limit(gateway: Gateway, path: str) -> None:
+    """
+    A chunked body of more than 1 MiB is 413.
+    """
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(17):
+            yield b" " * 65_536
+
+    answer = await gateway.http.post(path, content=pieces())
+
+    assert (413, "body_too_large") == (answer.status_code, answer.json()["code"])

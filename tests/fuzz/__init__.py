@@ -1,0 +1,3 @@
+"""
+Webhooks made by a fuzzer that sees which code they reach: `make fuzz`.
+"""
