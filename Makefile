@@ -10,6 +10,10 @@ PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 	--no-emit-index-url --no-emit-find-links --no-annotate
 COMPILE := $(PIN) --extra embedded --group build
 NODE := n8n/node
+# Libraries that only some targets need, each set in an environment of its own.
+PEERS := .venv-peers
+FUZZ := .venv-fuzz
+SECONDS ?= 60
 
 .PHONY: help
 help: ## show this list
@@ -89,6 +93,8 @@ $(NODE)/node_modules/.made: $(VENV)/.node $(NODE)/package-lock.json
 node: $(NODE)/node_modules/.made ## build, lint, scan and test n8n's community node
 	cd $(NODE) && export PATH="$(CURDIR)/$(BIN):$$PATH" npm_config_loglevel=error && \
 	npm run --silent build && npm run --silent lint && npm run --silent scan && npm run --silent test
+	$(PIN) $(UPGRADE) --output-file bench/peers/requirements.txt bench/peers/requirements.in
+	$(PIN) $(UPGRADE) --output-file tests/fuzz/requirements.txt tests/fuzz/requirements.in
 
 .PHONY: chaos
 chaos: $(VENV)/.dev ## run the tests with killed processes and broken connections
@@ -98,7 +104,27 @@ chaos: $(VENV)/.dev ## run the tests with killed processes and broken connection
 bench: $(VENV)/.dev ## measure on this machine, write docs/benchmarks.md
 	$(BIN)/python -m bench
 
+$(PEERS)/.made: bench/peers/requirements.txt | $(VENV)/.made
+	@$(BIN)/python -m venv --clear $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bench/peers/requirements.txt
+	@touch $@
+
+.PHONY: peers
+peers: $(VENV)/.dev $(PEERS)/.made ## do the faults to consumers of other libraries
+	$(BIN)/python -m bench.peers_faults
+
+$(FUZZ)/.made: requirements/runtime.txt tests/fuzz/requirements.txt | $(VENV)/.made
+	@$(BIN)/python -m venv --clear $(FUZZ)
+	$(FUZZ)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements/runtime.txt -r tests/fuzz/requirements.txt
+	@touch $@
+
+.PHONY: fuzz
+fuzz: $(FUZZ)/.made ## look for webhooks that do harm, guided by coverage; SECONDS=60
+	$(FUZZ)/bin/python -m tests.fuzz $(SECONDS)
+
 .PHONY: clean
 clean: ## remove the virtual environment and caches; your data stays
 	rm -rf $(VENV) $(NODE)/dist $(NODE)/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(FUZZ) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
