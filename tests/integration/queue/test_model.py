@@ -700,7 +700,8 @@ class _QueueMachine(RuleBasedStateMachine):
         worker = self.be_born()
         self.the_janitor_passes(len(self.workers))
         self.nothing_is_lost()
-        for _ in range(300):
+        # With one connection, one message a round.
+        for _ in range(100 + 4 * len(self.queue.messages)):
             if not self.queue.messages:
                 break
             self.retries_become_due()
