@@ -79,6 +79,8 @@ lock: $(VENV)/.dev ## write the lock files from pyproject.toml; UPGRADE=--upgrad
 	$(COMPILE) $(UPGRADE) --output-file requirements/runtime.txt pyproject.toml
 	$(COMPILE) $(UPGRADE) --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt pyproject.toml
 	$(PIN) $(UPGRADE) --group node --output-file requirements/node.txt
+	$(PIN) $(UPGRADE) --output-file bench/peers/requirements.txt bench/peers/requirements.in
+	$(PIN) $(UPGRADE) --output-file tests/fuzz/requirements.txt tests/fuzz/requirements.in
 
 # Node comes from PyPI: what the system has may be too old, or not there.
 $(VENV)/.node: $(VENV)/.made requirements/node.txt
@@ -93,8 +95,6 @@ $(NODE)/node_modules/.made: $(VENV)/.node $(NODE)/package-lock.json
 node: $(NODE)/node_modules/.made ## build, lint, scan and test n8n's community node
 	cd $(NODE) && export PATH="$(CURDIR)/$(BIN):$$PATH" npm_config_loglevel=error && \
 	npm run --silent build && npm run --silent lint && npm run --silent scan && npm run --silent test
-	$(PIN) $(UPGRADE) --output-file bench/peers/requirements.txt bench/peers/requirements.in
-	$(PIN) $(UPGRADE) --output-file tests/fuzz/requirements.txt tests/fuzz/requirements.in
 
 .PHONY: chaos
 chaos: $(VENV)/.dev ## run the tests with killed processes and broken connections
@@ -125,6 +125,5 @@ fuzz: $(FUZZ)/.made ## look for webhooks that do harm, guided by coverage; SECON
 
 .PHONY: clean
 clean: ## remove the virtual environment and caches; your data stays
-	rm -rf $(VENV) $(NODE)/dist $(NODE)/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	rm -rf $(VENV) $(PEERS) $(FUZZ) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(FUZZ) $(NODE)/dist $(NODE)/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
