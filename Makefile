@@ -17,7 +17,7 @@ SECONDS ?= 60
 
 .PHONY: help
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 # Each step leaves a stamp, so that what is done stays done and what was interrupted is done again.
 $(VENV)/.made:
@@ -99,6 +99,16 @@ node: $(NODE)/node_modules/.made ## build, lint, scan and test n8n's community n
 .PHONY: chaos
 chaos: $(VENV)/.dev ## run the tests with killed processes and broken connections
 	$(BIN)/python -m pytest -m chaos
+
+N8N_DIR ?= .n8n
+
+.PHONY: n8n
+n8n: ## install a real n8n for e2e-n8n, in .n8n or N8N_DIR
+	tests/e2e_n8n/install.sh "$(N8N_DIR)"
+
+.PHONY: e2e-n8n
+e2e-n8n: $(VENV)/.dev ## run the tests against a real n8n; without one say so
+	N8N_DIR="$(N8N_DIR)" $(BIN)/python -m pytest -m n8n -rs tests/e2e_n8n
 
 .PHONY: bench
 bench: $(VENV)/.dev ## measure on this machine, write docs/benchmarks.md

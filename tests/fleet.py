@@ -47,7 +47,8 @@ class Fleet:
         self.settings: Settings = load(None, **{name.lower(): value for name, value in self.environment.items()})
         self.queue = Queue(self.connections, self.settings)
         self.url = f"http://127.0.0.1:{self.port}"
-        self.client = httpx.AsyncClient(base_url=self.url, timeout=60.0)
+        key = {"X-API-Key": self.environment["API_KEY"]} if "API_KEY" in self.environment else {}
+        self.client = httpx.AsyncClient(base_url=self.url, headers=key, timeout=60.0)
         self._logs: dict[int, Path] = {}
 
     async def start(self, *roles: str) -> asyncio.subprocess.Process:

@@ -1,5 +1,5 @@
 """
-A TCP proxy between the gateway and Redis that loses replies, is slow, or cuts connections.
+A TCP proxy, mostly between the gateway and Redis, that loses replies, is slow, or cuts connections.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class Proxy:
 
     @classmethod
     @asynccontextmanager
-    async def start(cls, host: str, port: int, seed: int = 0) -> AsyncIterator[Proxy]:
+    async def start(cls, host: str, port: int, seed: int = 0, *, listen: int = 0) -> AsyncIterator[Proxy]:
         """
-        Listen on a free port until the block ends.
+        Listen on the port `listen` (0: any free one) until the block ends.
         """
         proxy = cls(host, port, seed)
-        proxy._server = await asyncio.start_server(proxy._serve, "127.0.0.1", 0)
+        proxy._server = await asyncio.start_server(proxy._serve, "127.0.0.1", listen)
         try:
             yield proxy
         finally:
