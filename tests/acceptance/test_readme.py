@@ -34,7 +34,11 @@ ROOT = Path(__file__).resolve().parents[2]
 READMES = ["README.md", "README.ru.md"]
 DOCUMENTS = [
     *sorted(path.relative_to(ROOT) for path in ROOT.glob("*.md")),
-    *sorted(path.relative_to(ROOT) for folder in ("docs", "deploy") for path in (ROOT / folder).rglob("*.md")),
+    *sorted(
+        path.relative_to(ROOT)
+        for folder in ("docs", "deploy", "n8n/workflows")
+        for path in (ROOT / folder).rglob("*.md")
+    ),
 ]
 NOT_SET = ("not set", "не задано")
 DEADLINE_S = 60.0
@@ -111,8 +115,8 @@ def test_make_targets_exist(path: Path) -> None:
     """
     Every `make` target that a document names is one of the Makefile's.
     """
-    targets = set(re.findall(r"^([a-z-]+):", text_of("Makefile"), re.MULTILINE))
-    named = set(re.findall(r"(?:^ *|`)make ([a-z][a-z-]*)", text_of(path), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z0-9-]+):", text_of("Makefile"), re.MULTILINE))
+    named = set(re.findall(r"(?:^ *|`)make ([a-z][a-z0-9-]*)", text_of(path), re.MULTILINE))
 
     assert {"run", "test"} <= targets
     assert set() == named - targets
