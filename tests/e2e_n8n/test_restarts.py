@@ -51,7 +51,8 @@ async def test_a_workflow_that_is_not_active_yet_gets_its_messages_later(stage: 
     message_id = stage.write(chat, "Is anybody there?")
 
     async def waits() -> bool:
-        return "not registered" in (await stage.gateway.queue.gate(destination="n8n").usage()).reason
+        (account,) = (await stage.gateway.client.get("/info")).json()["accounts"]
+        return "not registered" in account["n8n_reason"]
 
     await eventually(waits, 30)
     async with stage.n8n.published("avito-echo"):

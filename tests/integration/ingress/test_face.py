@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from common.queue.gate import Gate, Limits
 from tests.conftest import USER_ID
 from tests.integration.ingress.conftest import API_KEY, CHAT, Gateway, Serve
 
@@ -220,6 +221,21 @@ async def test_info_lets_a_trigger_find_itself(
     assert told == (account["n8n_origin"], account["n8n_path_sha256"], account["n8n_signed"])
     assert "s3cret" not in answer.text
     assert "MfKQ9r8" not in answer.text
+
+
+async def test_info_says_why_nothing_reaches_n8n(gateway: Gateway) -> None:
+    """
+    While deliveries to n8n pause there are the time left and the reason; before, neither.
+    """
+    limits = Limits(requests=None, window_s=60.0, connections=20, timeout_s=30.0)
+    gate = Gate(gateway.connections, gateway.keys, "n8n", limits)
+    before = (await gateway.http.get("/info")).json()["accounts"][0]
+    await gate.pause(40.0, "n8n: HTTP 404: the webhook is not registered, is the workflow active?")
+    after = (await gateway.http.get("/info")).json()["accounts"][0]
+
+    assert (0, "") == (before["n8n_paused_ms"], before["n8n_reason"])
+    assert 0 < after["n8n_paused_ms"] <= 40_000
+    assert "n8n: HTTP 404: the webhook is not registered, is the workflow active?" == after["n8n_reason"]
 
 
 async def test_metrics(gateway: Gateway) -> None:
