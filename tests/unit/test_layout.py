@@ -26,7 +26,7 @@ SCRIPTS = sorted((ROOT / "common/queue/lua").glob("*.lua"))
 SHARED_SCRIPTS = sorted((ROOT / "common/queue/lua/shared").glob("*.lua"))
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 HIDDEN_BUT_OURS = {".ci", ".dockerignore", ".editorconfig", ".env.example", ".gitignore"}
-NOT_OURS = {"__pycache__", "data", "dist"}
+NOT_OURS = {"__pycache__", "data", "dist", "node_modules"}
 # In two parts, so that this file passes its own test.
 INDEX_HOSTS = [f"{name}.{end}" for name, end in (("pypi", "org"), ("pythonhosted", "org"), ("pypi", "python"))]
 IMAGE_HOSTS = [f"{name}.{end}" for name, end in (("ghcr", "io"), ("quay", "io"), ("gcr", "io"), ("registry", "hub"))]
