@@ -157,7 +157,7 @@ async def _redis(stack: AsyncExitStack, settings: Settings, tell: avito_checks.T
     try:
         connections = connect(await stack.enter_async_context(redis_address(settings)))
         stack.push_async_callback(connections.aclose)
-        facts = await redis_facts.inspect(connections.commands)
+        facts = await redis_facts.inspect(connections)
     except Outage as error:
         tell([Finding("FAIL", "redis", f"{name}: {error}", "Start it, and look at REDIS_URL.")])
     except RedisMisuse as error:

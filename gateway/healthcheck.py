@@ -18,6 +18,7 @@ from typing import Final
 from common.errors import GatewayError
 from common.queue.connection import connect, mapped
 from common.queue.keys import workers
+from common.queue.replies import redis_ms
 
 TIMEOUT_S: Final = 3.0
 
@@ -45,8 +46,7 @@ async def worker_problem(redis_url: str, prefix: str) -> str | None:
     client = connections.commands
     try:
         with mapped():
-            seconds, micros = await client.time()
-            now_ms = seconds * 1000 + micros // 1000
+            now_ms = await redis_ms(client, workers(prefix))
             alive = [str(name) for name in await client.zrangebyscore(workers(prefix), now_ms, "+inf")]
     except GatewayError as error:
         return str(error)

@@ -5,14 +5,14 @@ What kind of Redis this is, and whether it will do (design section 8).
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from common.queue.connection import mapped
+from common.queue.connection import Connections, mapped
 from gateway.findings import Finding
 
 OLDEST: Final = (7, 0)
@@ -45,10 +45,17 @@ class RedisFacts:
         return f"{self.kind} {self.version}"
 
 
-async def inspect(client: Redis) -> RedisFacts:
+async def inspect(connections: Connections) -> list[RedisFacts]:
     """
-    Ask the server. Raises `Outage` when it is away, `RedisMisuse` when it does not let us in.
+    Ask the server, or each primary of a cluster. Raises `Outage` when one is away, `RedisMisuse` when one does not let
+    us in.
     """
+    with mapped():
+        async with connections.primaries() as servers:
+            return [await _ask(server) for server in servers]
+
+
+async def _ask(client: Redis) -> RedisFacts:
     with mapped():
         info = await client.info()
         seconds, micros = await client.time()
@@ -79,10 +86,14 @@ def facts_of(info: Mapping[str, object], save: str | None, ahead_s: float) -> Re
     )
 
 
-def judge(facts: RedisFacts) -> list[Finding]:
+def judge(servers: Sequence[RedisFacts]) -> list[Finding]:
     """
-    Say what of it is good enough, one finding a subject.
+    Say what of it is good enough, one finding a subject; of a cluster's servers each different one.
     """
+    return list(dict.fromkeys(finding for facts in servers for finding in _judge(facts)))
+
+
+def _judge(facts: RedisFacts) -> list[Finding]:
     return [_version(facts), _role(facts), _persistence(facts), _policy(facts), _memory(facts), _clock(facts)]
 
 

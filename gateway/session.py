@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from common.queue import keys
 from common.queue.connection import Connections, connect, mapped
+from common.queue.replies import redis_ms
 from common.settings import Account, Settings
 from gateway.embedded import EmbeddedServer
 from gateway.profile import Profile, read_profile
@@ -39,9 +40,8 @@ class Session:
         """
         client = self.connections.commands
         with mapped():
-            seconds, micros = await client.time()
-            now_ms = seconds * 1000 + micros // 1000
-            return bool(await client.zcount(keys.workers(self.settings.key_prefix), now_ms, "+inf"))
+            workers = keys.workers(self.settings.key_prefix)
+            return bool(await client.zcount(workers, await redis_ms(client, workers), "+inf"))
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ REVIVE_EACH_S: Final = 2.0
 _log = log.logger("gateway")
 
 
-async def greet_redis(connections: Connections) -> RedisFacts:
+async def greet_redis(connections: Connections) -> list[RedisFacts]:
     """
     Wait until Redis answers, saying so, and warn once about what a message queue should not rest on.
 
@@ -32,7 +32,7 @@ async def greet_redis(connections: Connections) -> RedisFacts:
     wait_s = FIRST_WAIT_S
     while True:
         try:
-            facts = await inspect(connections.commands)
+            facts = await inspect(connections)
         except Outage as error:
             _log.warning("redis_away", error=str(error), retry_s=wait_s)
             await asyncio.sleep(wait_s)
@@ -46,7 +46,7 @@ async def greet_redis(connections: Connections) -> RedisFacts:
             raise SettingsError(f"REDIS_URL: {finding.text}. {finding.advice}")
         if finding.level == "WARN":
             _log.warning("redis_warning", subject=finding.subject, found=finding.text, advice=finding.advice)
-    _log.info("redis_ready", server=facts.name)
+    _log.info("redis_ready", server=", ".join(dict.fromkeys(server.name for server in facts)))
     return facts
 
 

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from common.errors import Outage, RedisAway, RoleChanged
-from common.queue.connection import meaning
+from common.queue.connection import Connections, meaning
 from common.queue.scripts import Argument, Script
 
 _BATCH: Final = 256
@@ -39,8 +38,8 @@ class GroupCommit:
     after the round trip under way. A caller that goes away does not take its call with it (R5).
     """
 
-    def __init__(self, client: Redis) -> None:
-        self._client = client
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
         self._waiting: list[_Call] = []
         self._flushing: asyncio.Task[None] | None = None
 
@@ -88,7 +87,7 @@ class GroupCommit:
     async def _send(self, group: Sequence[_Call]) -> None:
         keys = [key for call in group for key in call.keys]
         args = [arg for call in group for arg in (len(call.args), *call.args)]
-        replies = await group[0].script(self._client, keys, args)
+        replies = await group[0].script(self._connections.commands, keys, args)
         moved = False
         for call, reply in zip(group, replies, strict=True):
             if reply[0] == "error":
@@ -99,7 +98,7 @@ class GroupCommit:
                 call.reply.set_result(reply)
         if moved:
             # It stands inside a good reply, so the connection itself has not noticed.
-            await self._client.connection_pool.disconnect(inuse_connections=False)
+            await self._connections.drop()
 
     def _fail_all(self, group: Sequence[_Call], error: BaseException) -> None:
         # The rest was never sent: it would only wait for the next timeout to learn the same.

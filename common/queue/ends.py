@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from common import log
+from common.queue.connection import REDIS_ERRORS
 
 _LISTEN_S: Final = 5.0
 _RETRY_S: Final = 0.5
@@ -64,10 +64,10 @@ class Ends:
                     message = await pubsub.get_message(timeout=_LISTEN_S)
                     for ended in self._listeners.get(message["data"], ()) if message else ():
                         ended.set()
-            except (RedisError, OSError) as error:
+            except REDIS_ERRORS as error:
                 self._subscribed.clear()
                 self._log.info("subscription_lost", error=str(error))
                 await asyncio.sleep(_RETRY_S)
             finally:
-                with contextlib.suppress(RedisError, OSError):
+                with contextlib.suppress(*REDIS_ERRORS):
                     await pubsub.aclose()  # type: ignore[no-untyped-call]

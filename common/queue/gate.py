@@ -11,12 +11,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Literal, Self, cast
 
 from common.errors import NoPermit
 from common.queue import scripts
 from common.queue.connection import Connections, mapped
 from common.queue.keys import AccountKeys
+from common.queue.replies import redis_ms
 from common.queue.scripts import Argument
 
 MARGIN_S: Final = 2.0
@@ -175,13 +176,13 @@ class Gate:
         """
         state, tokens, slots = self.keys
         with mapped():
-            pipe = self._connections.commands.pipeline(transaction=False)
-            pipe.hmget(state, "now", "at", "paused_until", "reason", "probe")
-            pipe.time()
-            fields, redis_time = (await pipe.execute())[0:2]
-            wall_ms = redis_time[0] * 1000 + redis_time[1] // 1000
-            now_ms = float(fields[0]) + max(0, wall_ms - int(fields[1])) if fields[0] else wall_ms
-            pipe = self._connections.commands.pipeline(transaction=False)
+            client = self._connections.commands
+            wall_ms, read = await asyncio.gather(
+                redis_ms(client, state), client.hmget(state, "now", "at", "paused_until", "reason", "probe")
+            )
+            fields = cast("list[str | None]", read)
+            now_ms = float(fields[0]) + max(0, wall_ms - int(fields[1] or 0)) if fields[0] else wall_ms
+            pipe = client.pipeline(transaction=False)
             pipe.zcount(tokens, f"({now_ms}", "+inf")
             pipe.zcount(slots, f"({now_ms}", "+inf")
             tokens_out, slots_open = await pipe.execute()

@@ -116,7 +116,7 @@ class Intake:
     """
 
     def __init__(self, connections: Connections, settings: Settings) -> None:
-        self._commit = GroupCommit(connections.commands)
+        self._commit = GroupCommit(connections)
         self._prefix = settings.key_prefix
         self._pace_s = settings.rate_limit_window / settings.rate_limit_requests
         self._longest = max(1, int(settings.max_queue_wait / self._pace_s))

@@ -16,15 +16,15 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from common.queue import byhand, keys
 from common.queue.byhand import Cancelled, Resolved
-from common.queue.connection import Connections, mapped, meaning
+from common.queue.connection import REDIS_ERRORS, Connections, mapped, meaning
 from common.queue.ends import Ends
 from common.queue.entry import parse_tries
 from common.queue.keys import LANE, RETRY, AccountKeys, StreamKeys
-from common.queue.replies import read_hash
+from common.queue.replies import read_hash, redis_ms
 from common.settings import Settings
 
 _TIMES: Final = ("accepted_at", "received_at", "created", "finished_at", "not_before", "expires_at")
@@ -161,18 +161,19 @@ class Records:
         pipe.xpending_range(stream, group, entry_id, entry_id, 1)
         pipe.xrange(stream, entry_id, entry_id)
         pipe.hget(f"{stream}:tries", entry_id)
-        pipe.time()
-        pending, rows, tries, redis_time = await pipe.execute(raise_on_error=False)
+        now_ms, (pending, rows, tries) = await asyncio.gather(
+            redis_ms(self._client, stream), pipe.execute(raise_on_error=False)
+        )
         if isinstance(pending, ResponseError):
             pending = []
-        for reply in (rows, tries, redis_time):
+        for reply in (rows, tries):
             if isinstance(reply, Exception):
                 raise meaning(reply)
         if not rows:
             return None
         owner = pending[0]["consumer"] if pending else None
         not_before = int(fields.get("not_before", 0))
-        return state(owner, tries, ahead=not_before > redis_time[0] * 1000 + redis_time[1] // 1000)
+        return state(owner, tries, ahead=not_before > now_ms)
 
     async def wait(self, user_id: str, command_id: str, timeout_s: float) -> CommandRecord | None:
         """
@@ -220,17 +221,17 @@ class Records:
         pipe.xpending(stream.stream, group)
         pipe.xlen(stream.dead)
         pipe.xrange(stream.stream, count=1)
-        pipe.time()
         with mapped():
-            total, pending, dead, first, redis_time = await pipe.execute(raise_on_error=False)
-            for reply in (total, dead, first, redis_time):
+            now_ms, (total, pending, dead, first) = await asyncio.gather(
+                redis_ms(self._client, stream.stream), pipe.execute(raise_on_error=False)
+            )
+            for reply in (total, dead, first):
                 if isinstance(reply, Exception):
                     raise reply
         by_owner: dict[str, int] = {}
         if isinstance(pending, dict):
             by_owner = {row["name"]: row["pending"] for row in pending["consumers"]}
         waiting = sum(by_owner.values())
-        now_ms = redis_time[0] * 1000 + redis_time[1] // 1000
         return Depths(
             stream=stream.stream,
             total=total,
@@ -247,9 +248,9 @@ class Records:
         Return the streams in which entries wait for more than 30 s and that no living worker reads.
         """
         with mapped():
-            redis_time = await self._client.time()
-            now_ms = redis_time[0] * 1000 + redis_time[1] // 1000
-            alive = set(await self._client.zrangebyscore(keys.workers(self._prefix), now_ms, "+inf"))
+            workers = keys.workers(self._prefix)
+            now_ms = await redis_ms(self._client, workers)
+            alive = set(await self._client.zrangebyscore(workers, now_ms, "+inf"))
         stalled = []
         for depth, group in zip(await self.depths(user_id), ("dispatcher", "dispatcher", "forwarder"), strict=True):
             if depth.total == 0 or depth.oldest_ms < _STALLED_S * 1000:
@@ -258,7 +259,7 @@ class Records:
                 consumers = await self._client.xinfo_consumers(depth.stream, group)
             except ResponseError:
                 consumers = []
-            except (RedisError, OSError) as error:
+            except REDIS_ERRORS as error:
                 raise meaning(error) from error
             if not any(consumer["name"] in alive for consumer in consumers):
                 stalled.append(depth.stream)

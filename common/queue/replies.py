@@ -8,6 +8,8 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
+from common.queue import scripts
+
 Row = tuple[str, dict[str, str]]
 
 
@@ -16,6 +18,13 @@ async def read_hash(client: Redis, key: str) -> dict[str, str]:
     Return a hash; empty when it is not there.
     """
     return cast("dict[str, str]", await client.hgetall(key))
+
+
+async def redis_ms(client: Redis, key: str) -> int:
+    """
+    Return the time, unix ms, of the server that holds a key: scripts go by it.
+    """
+    return int(await scripts.CLOCK(client, [key], []))
 
 
 async def read_rows(client: Redis, stream: str, first: str, last: str, *, count: int | None = None) -> list[Row]:

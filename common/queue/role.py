@@ -8,10 +8,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Literal
 
-from redis.exceptions import RedisError
-
 from common import log
-from common.queue.connection import BLOCK_S, Connections
+from common.queue.connection import BLOCK_S, REDIS_ERRORS, Connections
 from common.queue.consumer import Consumer, Handler, streams_of
 from common.queue.gate import Gate
 from common.queue.janitor import PASS_S, Janitor
@@ -52,7 +50,9 @@ class Role:
         self.lease = Lease(connections, prefix, life_s=life_s, beat_s=beat_s)
         self._connections = connections
         self._grace_s = grace_s
-        self._waker = Waker(connections)
+        # Many idle accounts ask less often each (design section 11).
+        recheck_s = max(BLOCK_S, _RECHECK_EACH_S * len(accounts))
+        self._waker = Waker(connections, recheck_s)
         self._settlers: list[Settler] = []
         self.consumers: list[Consumer] = []
         for user_id, (gate, handler) in accounts.items():
@@ -75,8 +75,7 @@ class Role:
                     waker=self._waker,
                     settler=settler,
                     capacity=capacity,
-                    # Many idle accounts ask less often each (design section 11).
-                    recheck_s=max(BLOCK_S, _RECHECK_EACH_S * len(accounts)),
+                    recheck_s=recheck_s,
                 )
             )
         self.janitor = Janitor(connections, self.lease, self.consumers, pass_s=janitor_s)
@@ -118,7 +117,7 @@ class Role:
         await asyncio.wait(tasks)
         try:
             await self.lease.leave()
-        except (RedisError, OSError):
+        except REDIS_ERRORS:
             self._log.info("left_without_redis", worker=self.lease.name)
         self._log.info("stopped", worker=self.lease.name)
 

@@ -28,14 +28,14 @@ def by_subject(facts: RedisFacts) -> dict[str, Finding]:
     """
     Return the findings by what they are about.
     """
-    return {finding.subject: finding for finding in judge(facts)}
+    return {finding.subject: finding for finding in judge([facts])}
 
 
 def test_good_server_has_nothing_but_ok() -> None:
     """
     A primary with append-only file and noeviction is fine, and no advice is given.
     """
-    assert {("OK", "")} == {(finding.level, finding.advice) for finding in judge(GOOD)}
+    assert {("OK", "")} == {(finding.level, finding.advice) for finding in judge([GOOD])}
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,19 @@ def test_only_fail_fails() -> None:
     """
     A WARN leaves the exit code at 0, a FAIL does not.
     """
-    assert not failed(judge(replace(GOOD, appends=False, snapshots=False)))
-    assert failed(judge(replace(GOOD, version="5.0")))
+    assert not failed(judge([replace(GOOD, appends=False, snapshots=False)]))
+    assert failed(judge([replace(GOOD, version="5.0")]))
+
+
+def test_one_bad_server_of_a_cluster_is_named_once() -> None:
+    """
+    What all servers have in common is said once, what is wrong with some of them besides.
+    """
+    bad = replace(GOOD, policy="allkeys-lru")
+
+    found = [finding.level for finding in judge([GOOD, bad, bad]) if finding.subject == "eviction"]
+
+    assert ["OK", "WARN"] == found
 
 
 def test_valkey_is_told_from_redis() -> None:
