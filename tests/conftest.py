@@ -49,6 +49,13 @@ async def _connections(redis_url: str) -> AsyncIterator[Connections]:
 
 @pytest.fixture(name="settings")
 def _settings(redis_url: str, tmp_path: Path) -> Settings:
+    return settings_for(redis_url, tmp_path)
+
+
+def settings_for(redis_url: str, tmp_path: Path) -> Settings:
+    """
+    Return settings with a key prefix of their own.
+    """
     return load(
         None,
         redis_url=redis_url,

@@ -89,12 +89,13 @@ class Queue:
 
     connections: Connections
     settings: Settings
+    user_id: str = USER_ID
 
     def __post_init__(self) -> None:
         """
         Make the parts.
         """
-        self.keys = AccountKeys(self.settings.key_prefix, USER_ID)
+        self.keys = AccountKeys(self.settings.key_prefix, self.user_id)
         self.intake = Intake(self.connections, self.settings)
         self.records = Records(self.connections, self.settings)
 
@@ -109,7 +110,7 @@ class Queue:
         Accept one text.
         """
         command = NewCommand(id=command_id, kind="text", chat_id=chat_id, body={"text": command_id}, **more)  # type: ignore[arg-type]
-        reply = await self.intake.command(USER_ID, command)
+        reply = await self.intake.command(self.user_id, command)
         assert isinstance(reply, Accepted), reply
         return reply
 
@@ -121,7 +122,7 @@ class Queue:
             "dispatcher",
             self.connections,
             self.settings.key_prefix,
-            {USER_ID: (self.gate(limits), handler)},
+            {self.user_id: (self.gate(limits), handler)},
             capacity=capacity,
             grace_s=5.0,
             life_s=life_s,
@@ -148,7 +149,7 @@ class Queue:
         """
         Return how many entries are still in the streams.
         """
-        return sum(depth.total for depth in await self.records.depths(USER_ID))
+        return sum(depth.total for depth in await self.records.depths(self.user_id))
 
     async def empty(self) -> bool:
         """

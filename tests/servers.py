@@ -38,12 +38,15 @@ def kind() -> Kind:
         # docker-py leaves the socket open on which no engine answered. It is collected here, where that is expected,
         # and not in the middle of some test.
         warnings.simplefilter("ignore", ResourceWarning)
-        has_image = _docker_has_image()
+        found = has_image(IMAGE)
         gc.collect()
-    return "docker" if has_image else "embedded"
+    return "docker" if found else "embedded"
 
 
-def _docker_has_image() -> bool:
+def has_image(image: str) -> bool:
+    """
+    Say whether a Docker engine answers that has an image, or can get it.
+    """
     import docker
     from docker.errors import DockerException
 
@@ -52,10 +55,10 @@ def _docker_has_image() -> bool:
     except DockerException:
         return False
     try:
-        client.images.get(IMAGE)
+        client.images.get(image)
     except DockerException:
         try:
-            client.images.pull(IMAGE)
+            client.images.pull(image)
         except DockerException:
             return False
     finally:
@@ -74,6 +77,8 @@ def embedded(**config: object) -> Iterator[ValkeyServer]:
         "appendfsync": "everysec",
         "maxmemory-policy": "noeviction",
         "save": "",
+        # A primary does not wait for its replica before it ends.
+        "shutdown-timeout": "0",
     }
     server = _started(folder, options | config)
     try:
@@ -108,6 +113,15 @@ def shared_url() -> Iterator[str]:
         with embedded() as server:
             yield server.connection_url
         return
+    with container(IMAGE) as url:
+        yield url
+
+
+@contextmanager
+def container(image: str) -> Iterator[str]:
+    """
+    Start a Redis from a Docker image.
+    """
     from testcontainers.core.config import testcontainers_config
     from testcontainers.core.container import DockerContainer
     from testcontainers.core.wait_strategies import LogMessageWaitStrategy
@@ -115,7 +129,7 @@ def shared_url() -> Iterator[str]:
     # The container is removed below; the helper container that would also do it is one image more to have.
     testcontainers_config.ryuk_disabled = True
     command = "redis-server --bind 0.0.0.0 --protected-mode no --appendonly yes --maxmemory-policy noeviction"
-    container = DockerContainer(IMAGE).with_command(command).with_exposed_ports(6379)
-    container.waiting_for(LogMessageWaitStrategy("Ready to accept connections"))
-    with container:
-        yield f"redis://{container.get_container_host_ip()}:{container.get_exposed_port(6379)}"
+    running = DockerContainer(image).with_command(command).with_exposed_ports(6379)
+    running.waiting_for(LogMessageWaitStrategy("Ready to accept connections"))
+    with running:
+        yield f"redis://{running.get_container_host_ip()}:{running.get_exposed_port(6379)}"

@@ -15,12 +15,12 @@ from redis.asyncio import Redis
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.connection import Connection, ConnectionPool, parse_url
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
 
 from common.errors import GatewayError, GroupLost, RedisAway, RedisMisuse, RedisRefused, RoleChanged, SettingsError
-from common.queue.packed import PACKED, PackedConnection
+from common.queue.packed import PACKED, PackedConnection, PackedSentinelConnection
 
 BLOCK_S: Final = 5.0
 TIMEOUT_S: Final = 1.0
@@ -88,8 +88,12 @@ class Connections:
         """
         Close both clients.
         """
-        await self.commands.aclose()
-        await self.blocking.aclose()
+        for client in (self.commands, self.blocking):
+            pool = getattr(client, "connection_pool", None)
+            await client.aclose()
+            if isinstance(pool, SentinelConnectionPool):
+                for sentinel in pool.sentinel_manager.sentinels:
+                    await sentinel.aclose()
 
 
 class ClusterConnections(Connections):
@@ -97,7 +101,8 @@ class ClusterConnections(Connections):
     The same for a Redis Cluster. Only keys of one slot share a command, and no command needs more: an account's keys
     carry its tag (R47).
 
-    MOVED and ASK are followed, for nothing had run; a slot that is being moved waits as for an outage (TRYAGAIN).
+    MOVED and ASK are followed, for nothing had run; a slot that is being moved waits as for an outage (TRYAGAIN). What
+    blocks has a line to one node, so the two clients are one.
     """
 
     __slots__ = ()
@@ -140,9 +145,8 @@ class ClusterConnections(Connections):
         """
         Close the idle connections to all nodes.
         """
-        for client in (self.commands, self.blocking):
-            for node in _cluster(client).get_nodes():
-                await node.disconnect_free_connections()
+        for node in _cluster(self.commands).get_nodes():
+            await node.disconnect_free_connections()
 
 
 def connect(url: str, *, timeout_s: float = TIMEOUT_S) -> Connections:
@@ -152,8 +156,10 @@ def connect(url: str, *, timeout_s: float = TIMEOUT_S) -> Connections:
 
     Nothing is sent before the first command.
     """
-    kind = ClusterConnections if urlsplit(url).scheme == "redis+cluster" else Connections
-    return kind(
+    if urlsplit(url).scheme == "redis+cluster":
+        cluster = _client(url, timeout_s=timeout_s, connect_s=timeout_s)
+        return ClusterConnections(commands=cluster, blocking=cluster)
+    return Connections(
         commands=_client(url, timeout_s=timeout_s, connect_s=timeout_s),
         blocking=_client(url, timeout_s=BLOCK_S + 5.0, connect_s=timeout_s),
     )
@@ -192,7 +198,7 @@ def _sentinel_client(url: str, options: dict[str, Any]) -> Redis:
     }
     options |= _credentials(url)
     sentinel = Sentinel(_hosts(url, 26379), sentinel_kwargs=asked, **options)  # type: ignore[no-untyped-call]
-    client: Redis = sentinel.master_for(service, db=int(db or 0))
+    client: Redis = sentinel.master_for(service, db=int(db or 0), connection_class=PackedSentinelConnection)
     return client
 
 

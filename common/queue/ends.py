@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 
 from common import log
-from common.queue.connection import REDIS_ERRORS
+from common.queue.connection import REDIS_ERRORS, Connections
 
 _LISTEN_S: Final = 5.0
 _RETRY_S: Final = 0.5
@@ -26,8 +26,8 @@ class Ends:
     What is said while the subscription is down is not heard: whoever waits also looks for himself now and then.
     """
 
-    def __init__(self, client: Redis, prefix: str) -> None:
-        self._client = client
+    def __init__(self, connections: Connections, prefix: str) -> None:
+        self._connections = connections
         # A brace stands for itself in a pattern; one pattern covers all accounts.
         self._pattern = f"{prefix}:{{*}}:done"
         self._listeners: dict[str, list[asyncio.Event]] = {}
@@ -56,18 +56,24 @@ class Ends:
 
     async def _listen(self) -> None:
         while self._listeners:
-            pubsub = self._client.pubsub(ignore_subscribe_messages=True)
             try:
-                await pubsub.psubscribe(self._pattern)
-                self._subscribed.set()
-                while self._listeners:
-                    message = await pubsub.get_message(timeout=_LISTEN_S)
-                    for ended in self._listeners.get(message["data"], ()) if message else ():
-                        ended.set()
+                # Any server will do: a cluster's nodes tell each other what is published.
+                line = await self._connections.line(self._pattern, _LISTEN_S)
+                pubsub = line.client.pubsub(ignore_subscribe_messages=True)
+                try:
+                    await self._hear(pubsub)
+                finally:
+                    await pubsub.aclose()  # type: ignore[no-untyped-call]
+                    await line.client.aclose()
             except REDIS_ERRORS as error:
                 self._subscribed.clear()
                 self._log.info("subscription_lost", error=str(error))
                 await asyncio.sleep(_RETRY_S)
-            finally:
-                with contextlib.suppress(*REDIS_ERRORS):
-                    await pubsub.aclose()  # type: ignore[no-untyped-call]
+
+    async def _hear(self, pubsub: PubSub) -> None:
+        await pubsub.psubscribe(self._pattern)
+        self._subscribed.set()
+        while self._listeners:
+            message = await pubsub.get_message(timeout=_LISTEN_S)
+            for ended in self._listeners.get(message["data"], ()) if message else ():
+                ended.set()

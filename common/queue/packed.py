@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from redis import exceptions
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.sentinel import SentinelManagedConnection
 from redis.connection import HiredisRespSerializer
 from redis.typing import EncodableT
 
@@ -39,6 +40,12 @@ class _Packed(AbstractConnection):
 class PackedConnection(_Packed, Connection):
     """
     Over TCP.
+    """
+
+
+class PackedSentinelConnection(_Packed, SentinelManagedConnection):
+    """
+    Over TCP, to the server that the Sentinels name.
     """
 
 

@@ -97,7 +97,7 @@ class Records:
 
     def __init__(self, connections: Connections, settings: Settings) -> None:
         self._client: Redis = connections.commands
-        self._ends = Ends(connections.blocking, settings.key_prefix)
+        self._ends = Ends(connections, settings.key_prefix)
         self._prefix = settings.key_prefix
 
     def _keys(self, user_id: str) -> AccountKeys:

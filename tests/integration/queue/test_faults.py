@@ -152,8 +152,8 @@ async def test_a_lost_reply_of_take_is_found_again(queue: Queue) -> None:
     """
     recorder = Recorder()
     async with queue.running(recorder, life_s=0.4) as role:
-        await eventually(lambda: role.lease.fresh)
         (consumer,) = role.consumers
+        await eventually(lambda: role.lease.fresh and consumer._grouped)
         async with consumer.taking:
             await queue.send("m1")
             keys = [*queue.keys.commands.indexes, *queue.keys.bulk.indexes, *queue.gate().keys]
