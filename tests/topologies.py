@@ -26,6 +26,9 @@ SERVICE: Final = "queue"
 REDIS7_IMAGE: Final = "redis:7.0"
 
 _SLOTS: Final = 16384
+_CLUSTERED: Final = {"cluster-enabled": "yes", "cluster-node-timeout": "2000", "cluster-config-file": "nodes.conf"}
+# By default a primary waits 5 s for more replicas before it copies itself to the first.
+_AT_ONCE: Final = {"repl-diskless-sync-delay": "0"}
 _READY_S: Final = 30.0
 _OPTIONS: Final = ("--appendonly", "yes", "--maxmemory-policy", "noeviction", "--save", "")
 
@@ -117,7 +120,7 @@ def cluster(masters: int = 3, *, replicas: bool = False) -> Iterator[Cluster]:
     """
     Start a cluster; with `replicas` each master has one.
     """
-    options = {"cluster-enabled": "yes", "cluster-node-timeout": "2000", "cluster-config-file": "nodes.conf"}
+    options = _CLUSTERED | _AT_ONCE
     count = masters * (2 if replicas else 1)
     with ExitStack() as stack:
         nodes = [
@@ -142,6 +145,8 @@ def _form(nodes: Sequence[ValkeyServer], clients: Sequence[Redis], masters: int)
         _run(client, "CLUSTER REPLICATE", its_master)
     for client in clients:
         _until(lambda client=client: _is_whole(client, len(nodes), masters))  # type: ignore[misc]
+    for client in clients[masters:]:
+        _until(lambda client=client: client.info("replication")["master_link_status"] == "up")  # type: ignore[misc]
 
 
 def _is_whole(client: Redis, count: int, masters: int) -> bool:
@@ -185,7 +190,7 @@ def watched() -> Iterator[Watched]:
     Start a primary, a replica that has caught up, and a Sentinel that knows both.
     """
     with (
-        servers.embedded(**{"repl-diskless-sync-delay": "0"}) as primary,
+        servers.embedded(**_AT_ONCE) as primary,
         servers.embedded() as replica,
         tempfile.TemporaryDirectory() as folder,
     ):
