@@ -32,6 +32,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from common.errors import SettingsError
 
+_USERINFO = re.compile(r"//[^/\s]*@")
 REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
 
 
@@ -290,11 +291,15 @@ def _one_line(error: ValidationError) -> str:
         given = item.get("input")
         if not name:
             parts.append(message)
+        elif item["type"] in ("missing", "extra_forbidden"):
+            # What was given is the whole table, or stands under a name nobody knows: it may be a secret.
+            parts.append(f"{name}: {message}")
         elif isinstance(given, SecretStr) or "SECRET" in name or "KEY" in name or "AUTH" in name:
             parts.append(f"{name}=***: {message}")
         else:
-            parts.append(f"{name}={given!s}: {message}")
-    return "; ".join(parts)
+            parts.append(f"{name}={_USERINFO.sub('//***@', str(given))}: {message}")
+    # A value, too, may have several lines.
+    return " ".join("; ".join(parts).split())
 
 
 def _read_accounts(path: Path) -> list[Account]:
@@ -302,6 +307,8 @@ def _read_accounts(path: Path) -> list[Account]:
         listed = tomllib.loads(path.read_text(encoding="utf-8")).get("account", [])
     except OSError as error:
         raise ValueError(f"ACCOUNTS_FILE={path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"ACCOUNTS_FILE={path}: not UTF-8 ({error.reason})") from error
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"ACCOUNTS_FILE={path}: not TOML ({error})") from error
     if not isinstance(listed, list) or not listed:

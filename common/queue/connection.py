@@ -190,7 +190,7 @@ def _sentinel_client(url: str, options: dict[str, Any]) -> Redis:
     parts = urlsplit(url)
     service, _, db = parts.path.strip("/").partition("/")
     if not service:
-        raise SettingsError(f"REDIS_URL={url}: the service's name is missing: redis+sentinel://host:port/service")
+        raise SettingsError("REDIS_URL: the service's name is missing: redis+sentinel://host:port/service")
     asked = {
         "socket_timeout": options["socket_connect_timeout"],
         "socket_connect_timeout": options["socket_connect_timeout"],
@@ -205,7 +205,7 @@ def _sentinel_client(url: str, options: dict[str, Any]) -> Redis:
 def _cluster_client(url: str, options: dict[str, Any]) -> Redis:
     parts = urlsplit(url)
     if parts.path.strip("/") not in ("", "0"):
-        raise SettingsError(f"REDIS_URL={url}: a Redis Cluster has database 0 alone")
+        raise SettingsError("REDIS_URL: a Redis Cluster has database 0 alone")
     cluster = RedisCluster(
         startup_nodes=[ClusterNode(host, port) for host, port in _hosts(url, 6379)],
         # A MOVED changes that slot in the table. Reading the table anew would cut off the commands of all others.

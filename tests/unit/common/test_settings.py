@@ -112,9 +112,10 @@ def test_the_settings_describe_the_first_account_and_the_file_the_others(tmp_pat
     [
         ("account = 1", "no [[account]] table in it"),
         ("[[account", "not TOML"),
+        ("account = [1]", "account[0]: Input should be a valid dictionary"),
         ('[[account]]\nuser_id = "x"\nclient_id = "b"\nclient_secret = "c"', "account[0]: USER_ID=x: "),
         ('[[account]]\nuser_id = 12\nclient_id = "b"\nclient_secret = "c"', "account 12 is listed twice"),
-        ('[[account]]\nuser_id = 1\nclient_id = "b"\nclient_secret = "c"\nport = 1', "account[0]: PORT=1: "),
+        ('[[account]]\nuser_id = 1\nclient_id = "b"\nclient_secret = "c"\nport = 1', "account[0]: PORT: "),
     ],
 )
 def test_a_wrong_file_of_accounts_names_its_place(tmp_path: Path, text: str, message: str) -> None:
@@ -127,6 +128,38 @@ def test_a_wrong_file_of_accounts_names_its_place(tmp_path: Path, text: str, mes
         load(None, **ACCOUNT, accounts_file=str(listed))
 
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[[account]]\nuser_id = 1\nclient_secret = "hush"',
+        '[[account]]\nuser_id = 1\nclient_id = "b"\nclient_secre = "hush"',
+        '[[account]]\nuser_id = "1\\n2"\nclient_id = "b"\nclient_secret = "hush"',
+        '[[account]]\nuser_id = 1\nclient_id = "b"\nclient_secret = "b"\nn8n_webhook_url = "ftp://me:hush@n8n"',
+        "\udcff",
+    ],
+)
+def test_a_wrong_file_of_accounts_is_one_line_without_secrets(tmp_path: Path, text: str) -> None:
+    """
+    Whatever is wrong in it: the line names the file, and shows nothing that may be a secret.
+    """
+    listed = tmp_path / "accounts.toml"
+    listed.write_text(text, encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(SettingsError, match=f"^ACCOUNTS_FILE={listed}: ") as error:
+        load(None, **ACCOUNT, accounts_file=str(listed))
+
+    assert ("hush", "\n") == tuple(part for part in ("hush", "\n") if part not in str(error.value))
+
+
+def test_a_wrong_address_of_redis_is_shown_without_its_password() -> None:
+    """
+    What stands before the @ is not shown.
+    """
+    with pytest.raises(SettingsError) as error:
+        load(None, redis_url="amqp://me:hush@queue:5672")
+
+    assert "REDIS_URL=amqp://***@queue:5672: allowed are" in str(error.value)
 
 
 def test_no_secret_shows_in_a_printed_model() -> None:
