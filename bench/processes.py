@@ -62,7 +62,7 @@ async def ingress(folder: Path, redis_url: str, prefix: str) -> AsyncIterator[in
         ProcessError: it ended, or did not answer in time; with the end of its log.
 
     """
-    port = _free_port()
+    port = free_port()
     async with _running(folder, "ingress", ("gateway", "run", "ingress"), environment(redis_url, port, prefix), port):
         yield port
 
@@ -74,7 +74,7 @@ async def bare_ingress(folder: Path, redis_url: str, stream: str) -> AsyncIterat
 
     Raises `ProcessError` as `ingress` does.
     """
-    port = _free_port()
+    port = free_port()
     async with _running(folder, "bare", ("bench.bare", str(port), redis_url, stream), {}, port):
         yield port
 
@@ -90,7 +90,7 @@ async def _running(
             sys.executable,
             *("-m", *module),
             cwd=folder,
-            env=_plain_environment() | settings,
+            env=plain_environment() | settings,
             stdout=log,
             stderr=log,
         )
@@ -101,7 +101,7 @@ async def _running(
             raise ProcessError(f"{name} did not start: {path.read_text(errors='replace')[-2000:]}") from None
         yield
     finally:
-        await _end(process)
+        await end(process)
 
 
 async def load(plan: Plan) -> Result:
@@ -117,24 +117,30 @@ async def load(plan: Plan) -> Result:
         sys.executable,
         *("-m", "bench.load", json.dumps(asdict(plan))),
         cwd=ROOT,
-        env=_plain_environment(),
+        env=plain_environment(),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     try:
         out, errors = await process.communicate()
     finally:
-        await _end(process)
+        await end(process)
     if process.returncode != 0:
         raise LoadError((errors.decode(errors="replace").strip().splitlines() or ["no word"])[-1])
     return read_result(out.decode())
 
 
-def _plain_environment() -> dict[str, str]:
+def plain_environment() -> dict[str, str]:
+    """
+    Return what a process needs to find the code, and nothing else of the caller's environment.
+    """
     return {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(ROOT)}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """
+    Return a port that is free now.
+    """
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
@@ -157,7 +163,10 @@ async def _until_answered(process: asyncio.subprocess.Process, port: int) -> Non
         await asyncio.sleep(_POLL_S)
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def end(process: asyncio.subprocess.Process) -> None:
+    """
+    Stop a process, and kill one that does not.
+    """
     if process.returncode is not None:
         return
     process.terminate()

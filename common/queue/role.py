@@ -5,6 +5,7 @@ A role: a running dispatcher or forwarder, with one consumer for each account.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Literal
 
@@ -21,7 +22,7 @@ from common.settings import Settings
 
 RoleName = Literal["dispatcher", "forwarder"]
 
-_RECHECK_EACH_S: Final = 0.3
+_RECHECK_EACH_S: Final = 0.5
 _RESTART_S: Final = 1.0
 
 
@@ -75,7 +76,8 @@ class Role:
                     waker=self._waker,
                     settler=settler,
                     capacity=capacity,
-                    recheck_s=recheck_s,
+                    # Begun together, they shall not ask together for ever.
+                    recheck_s=recheck_s * random.uniform(0.9, 1.1),  # noqa: S311 - jitter, not a secret
                 )
             )
         self.janitor = Janitor(connections, self.lease, self.consumers, pass_s=janitor_s)
