@@ -133,6 +133,10 @@ $(FUZZ)/.made: requirements/runtime.txt tests/fuzz/requirements.txt | $(VENV)/.m
 fuzz: $(FUZZ)/.made ## look for webhooks that do harm, guided by coverage; SECONDS=60
 	$(FUZZ)/bin/python -m tests.fuzz $(SECONDS)
 
+.PHONY: scaling
+scaling: $(VENV)/.dev ## measure what scales by what, and write docs/scaling.md
+	$(BIN)/python -m bench.scaling
+
 .PHONY: clean
 clean: ## remove the virtual environment and caches; your data stays
 	rm -rf $(VENV) $(PEERS) $(FUZZ) $(NODE)/dist $(NODE)/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
