@@ -112,11 +112,12 @@ CommandReply = Accepted | Duplicate | Conflict | Full
 
 class Intake:
     """
-    Accepts through one group commit; what is not certain to be stored raises (R2).
+    Accepts through group commits, one for each place where accounts lie; what is not certain to be stored raises (R2).
     """
 
     def __init__(self, connections: Connections, settings: Settings) -> None:
-        self._commit = GroupCommit(connections)
+        self._connections = connections
+        self._commits: dict[int, GroupCommit] = {}
         self._prefix = settings.key_prefix
         self._pace_s = settings.rate_limit_window / settings.rate_limit_requests
         self._longest = max(1, int(settings.max_queue_wait / self._pace_s))
@@ -149,7 +150,7 @@ class Intake:
             *_flat(record),
         ]
         names = stream.indexes
-        return self._commit(
+        return self._commit(keys)(
             scripts.ACCEPT_COMMAND,
             [names[0], names[4], keys.command(command.id), keys.idempotency(command.idempotency_key or "-")],
             args,
@@ -180,7 +181,7 @@ class Intake:
 
         """
         keys = AccountKeys(self._prefix, user_id)
-        reply = await self._commit(
+        reply = await self._commit(keys)(
             scripts.ACCEPT_EVENT,
             [keys.events.stream, keys.event(event.id), keys.sent(event.chat_id)],
             [
@@ -204,7 +205,13 @@ class Intake:
         """
         Wait until everything handed in has its reply.
         """
-        await self._commit.stop()
+        await asyncio.gather(*(commit.stop() for commit in self._commits.values()))
+
+    def _commit(self, keys: AccountKeys) -> GroupCommit:
+        """
+        Return the commit of those accounts that share a server for certain: one that hangs must not hold up others.
+        """
+        return self._commits.setdefault(self._connections.place(keys.events.stream), GroupCommit(self._connections))
 
     def _command_reply(self, command: NewCommand, reply: list[Any]) -> CommandReply:
         match reply:

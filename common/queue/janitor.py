@@ -54,9 +54,6 @@ class Janitor:
                 return
             try:
                 await self.sweep()
-            except GroupLost:
-                # The consumer makes the group again with its next take.
-                continue
             except GatewayError as error:
                 self._log.info("sweep_put_off", error=str(error))
 
@@ -71,9 +68,16 @@ class Janitor:
         living = await self._lease.others() if self._lease.may_bury else None
         self._passes += 1
         for consumer in busy:
-            await self.adopt(consumer, living)
-            if self._passes % _MEND_EACH == 0:
-                await self.mend(consumer)
+            try:
+                await self.adopt(consumer, living)
+                if self._passes % _MEND_EACH == 0:
+                    await self.mend(consumer)
+            except GroupLost:
+                # The consumer makes the group again with its next take.
+                continue
+            except GatewayError as error:
+                # It may lie on another server than the rest.
+                self._log.info("sweep_put_off", consumer=consumer.name, error=str(error))
 
     async def adopt(self, consumer: Consumer, living: Sequence[str] | None) -> int:
         """

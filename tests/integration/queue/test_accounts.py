@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import pytest
 
+from common.queue import scripts
 from common.queue.connection import Connections
 from common.queue.entry import Entry
 from common.queue.gate import Limits, Permit
@@ -143,6 +144,28 @@ async def test_the_end_of_a_command_is_heard_on_any_server(
 def _is_heard(queue: Queue, command_id: str) -> bool:
     ends = queue.records._ends
     return ends._subscribed.is_set() and command_id in ends._listeners
+
+
+async def test_an_account_without_its_group_keeps_no_other_from_being_looked_after(queues: list[Queue]) -> None:
+    """
+    What a dead worker of one account left behind is put back although another account's group is lost.
+    """
+    role = role_of(queues[:2], [Recorder(), Recorder()])
+    lost, other = role.consumers
+    await role.lease.beat()
+    for consumer, queue in zip(role.consumers, queues[:2], strict=True):
+        await consumer.ensure_group()
+        await queue.send("m1")
+        consumer.held = 1
+    client = other._connections.commands
+    await client.xgroup_destroy(queues[0].keys.commands.stream, "dispatcher")
+    # Taken under the own name, and unknown to the consumer: the reply was lost.
+    arguments = [2, "dispatcher", role.lease.name, 1, *queues[1].gate().arguments]
+    await scripts.TAKE(client, other._script_keys, arguments)
+    await role.janitor.sweep()
+
+    retries = [await client.zcard(consumer.streams[0].indexes[4]) for consumer in (lost, other)]
+    assert [0, 1] == retries
 
 
 async def test_a_paused_account_holds_up_no_other(queues: list[Queue]) -> None:

@@ -5,6 +5,7 @@ Servers that change hands under the queue: a slot moves, a master dies and its r
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import asynccontextmanager
@@ -136,6 +137,31 @@ async def test_a_slot_that_moves_holds_up_its_account_and_loses_nothing(
         drain.recorders[0].seen.pop()
     assert woken_s < 4.0
     drain.check(most_repeated=0)
+
+
+async def test_a_master_that_hangs_holds_up_nobody_else(whole: topologies.Cluster, settings: Settings) -> None:
+    """
+    While one account's master does not answer, what comes for the others is accepted.
+    """
+    connections = connect(whole.url)
+    hung, other = (Queue(connections, settings, user_id) for user_id in whole.accounts()[:2])
+    # As in one ingress.
+    other.intake = hung.intake
+    await asyncio.gather(hung.send("m0"), other.send("m0"))
+    process = whole.nodes[0]._process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    try:
+        waiting = asyncio.create_task(hung.send("m1"))
+        for n in range(1, 20):
+            await other.send(f"m{n}")
+        assert not waiting.done()
+        with pytest.raises(RedisAway):
+            await waiting
+    finally:
+        process.send_signal(signal.SIGCONT)
+    await other.send("m20")
+    await connections.aclose()
 
 
 async def test_a_cluster_client_repeats_nothing_by_itself(settings: Settings) -> None:
