@@ -211,7 +211,11 @@ class Intake:
         """
         Return the commit of those accounts that share a server for certain: one that hangs must not hold up others.
         """
-        return self._commits.setdefault(self._connections.place(keys.events.stream), GroupCommit(self._connections))
+        place = self._connections.place(keys.events.stream)
+        commit = self._commits.get(place)
+        if commit is None:
+            commit = self._commits[place] = GroupCommit(self._connections)
+        return commit
 
     def _command_reply(self, command: NewCommand, reply: list[Any]) -> CommandReply:
         match reply:

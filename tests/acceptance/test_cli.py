@@ -250,6 +250,8 @@ async def test_several_ingress_workers_share_a_port(start: Start, sandbox: Sandb
         ("REDIS_URL", "http://cache"),
         ("AVITO_USER_ID", "7"),
         ("SERVER_HOST", "192.0.2.1"),
+        ("ACCOUNTS_FILE", "missing.toml"),
+        ("REDIS_URL", "redis+cluster://cache:7000/1"),
     ],
 )
 async def test_wrong_setting_is_one_line_and_2(start: Start, name: str, value: str) -> None:

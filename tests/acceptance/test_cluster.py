@@ -31,12 +31,16 @@ async def test_the_program_runs_on_a_cluster(sandbox: Sandbox, tmp_path: Path) -
         connections = connect(cluster.url)
         try:
             async with fleet(connections, cluster.url, sandbox, tmp_path, RECONCILE_INTERVAL="0.2") as running:
-                await running.start("ingress", "dispatcher", "forwarder")
+                program = await running.start("ingress", "dispatcher", "forwarder")
                 await _passes_messages(running, sandbox)
                 answers = [await running.client.get(path) for path in ("/health", "/health/ready", "/info", "/metrics")]
         finally:
             await connections.aclose()
 
+        log = running.log_of(program)
+
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert {line["event"] for line in lines if line["level"] != "info"} == {"api_key_missing", "webhook_secret_missing"}
     assert [200] * 4 == [answer.status_code for answer in answers]
 
 
