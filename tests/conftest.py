@@ -13,7 +13,7 @@ import pytest
 
 from common.queue.connection import Connections, connect
 from common.settings import Settings, load
-from tests import servers
+from tests import servers, topologies
 from tests.fixtures_sandbox import sandbox, sandbox_options
 
 __all__ = ["sandbox", "sandbox_options"]
@@ -23,9 +23,9 @@ USER_ID = "100000001"
 
 def pytest_report_header() -> str:
     """
-    Say which Redis the integration tests run on.
+    Say which Redis the tests run on, and whether those of the queue find a Redis 7.0.
     """
-    return f"redis for the tests: {servers.kind()}"
+    return f"redis for the tests: {servers.kind()}; redis 7.0 for the queue: {topologies.no_redis7() or 'here'}"
 
 
 @pytest.fixture(autouse=True)
