@@ -61,7 +61,7 @@ async def idle(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-bench-")))
         process = await _start(folder, url, sandbox, listed, reconcile_s)
         stack.push_async_callback(end, process)
-        connections = connect(url)
+        connections = connect(url, timeout_s=_START_S)
         stack.push_async_callback(connections.aclose)
         async with asyncio.timeout(_START_S):
             while await connections.commands.zcard(workers(PREFIX)) < 2:

@@ -19,7 +19,7 @@ from redis.crc import key_slot
 
 from bench.hardware import describe
 from bench.idle import Idle, idle
-from bench.isolation import QUEUED, neighbours
+from bench.isolation import QUEUED, fill, neighbours
 from bench.loop import new_runner
 from bench.processes import ROOT, end, plain_environment
 from bench.replica import Plan
@@ -39,12 +39,6 @@ _BEGIN: Final = "<!-- measured: {}, written by `make scaling`, do not edit -->"
 _END: Final = "<!-- measured: end -->"
 _WATCH_S: Final = 4.0
 _START_S: Final = 30.0
-_SAMPLES: Final = 500
-_FILL: Final = """
-for n = 1, tonumber(ARGV[1]) do
-  redis.call('XADD', KEYS[1], '*', 'kind', 'text', 'chat_id', 'c' .. n % 500, 'body', '{}')
-end
-"""
 
 
 def accounts_of(count: int) -> tuple[str, ...]:
@@ -65,8 +59,7 @@ async def rate(url: str, plans: Sequence[Plan], backlog: int) -> float:
     streams = [AccountKeys(plans[0].prefix, name).commands.stream for name in plans[0].accounts]
     try:
         for stream in streams:
-            for _ in range(0, backlog, 1000):
-                await connections.commands.eval(_FILL, 1, stream, 1000)
+            await fill(connections, stream, backlog)
         async with _replicas(plans, connections):
             before, began_s = await _left(connections, streams), time.perf_counter()
             await asyncio.sleep(_WATCH_S)
@@ -157,12 +150,11 @@ async def by_neighbour(url: str) -> str:
     rows: list[tuple[str, Measurement]] = []
     settings = load(None, redis_url=url, key_prefix=_prefix(), max_queue_wait=1e9)
     async with neighbours(url, settings) as made:
-        await made.time(100, 100)
-        rows.append(("idle", await made.time(_SAMPLES, 100)))
+        rows.append(("idle", await made.quietest()))
         await made.queue()
-        rows.append((f"{QUEUED} queued, at its limit", await made.time(_SAMPLES, 100)))
+        rows.append((f"{QUEUED} queued, at its limit", await made.quietest()))
         await made.refuse()
-        rows.append((f"answered 429, {await made.queued()} queued", await made.time(_SAMPLES, 100)))
+        rows.append((f"answered 429, {await made.queued()} queued", await made.quietest()))
     alone = rows[0][1].p99_ms or 1.0
     return _table(
         ("the other account of the process", "p50 ms", "p99 ms", "p99, times idle"),

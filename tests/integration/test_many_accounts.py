@@ -9,12 +9,11 @@ from collections.abc import Iterator
 import pytest
 
 from bench.idle import idle
-from bench.isolation import Neighbours, neighbours
+from bench.isolation import neighbours
 from common.settings import Settings
 from tests import servers, topologies
 
 QUEUED = 20_000
-ROUNDS = 4
 COMMANDS_PER_MIN = 1000
 
 
@@ -22,29 +21,25 @@ def _tell(measured: object) -> None:
     print(measured)  # noqa: T201 - what was measured shows with -s, and where the test fails
 
 
-async def _quietest(made: Neighbours) -> float:
-    """
-    Return the best p99 of several rounds, ms: what a neighbour causes is in all of them, what the machine does is not.
-    """
-    return min([(await made.time(100, 200)).p99_ms or 0.0 for _ in range(ROUNDS)])
-
-
 async def test_a_neighbour_in_trouble_changes_nobodys_latency(redis_url: str, settings: Settings) -> None:
     """
     Beside an account with a long queue at its limit, and then one that Avito refuses, p99 stays what it was.
     """
     async with neighbours(redis_url, settings) as made:
-        alone_ms = await _quietest(made)
+        alone = await made.quietest()
         await made.queue(QUEUED)
-        beside_a_queue_ms = await _quietest(made)
+        beside_a_queue = await made.quietest()
         await made.refuse()
-        beside_refused_ms = await _quietest(made)
+        beside_refused = await made.quietest()
         left = await made.queued()
 
-    _tell(f"p99 alone {alone_ms:.1f} ms, beside a queue {beside_a_queue_ms:.1f} ms, refused {beside_refused_ms:.1f} ms")
+    _tell({"alone": alone, "beside a queue": beside_a_queue, "beside one that is refused": beside_refused})
+    assert alone.p99_ms
+    assert beside_a_queue.p99_ms
+    assert beside_refused.p99_ms
     # All of it is there but what the limit let through.
     assert QUEUED - 110 <= left < QUEUED
-    assert max(beside_a_queue_ms, beside_refused_ms) / alone_ms < 3
+    assert max(beside_a_queue.p99_ms, beside_refused.p99_ms) / alone.p99_ms < 3
 
 
 @pytest.fixture(name="installation", params=["single", "cluster"])
