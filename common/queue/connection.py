@@ -101,8 +101,7 @@ class ClusterConnections(Connections):
     The same for a Redis Cluster. Only keys of one slot share a command, and no command needs more: an account's keys
     carry its tag (R47).
 
-    MOVED and ASK are followed, for nothing had run; a slot that is being moved waits as for an outage (TRYAGAIN). What
-    blocks has a line to one node, so the two clients are one.
+    MOVED and ASK are followed, for nothing had run; a slot that is being moved waits as for an outage (TRYAGAIN).
     """
 
     __slots__ = ()
@@ -145,8 +144,9 @@ class ClusterConnections(Connections):
         """
         Close the idle connections to all nodes.
         """
-        for node in _cluster(self.commands).get_nodes():
-            await node.disconnect_free_connections()
+        for client in (self.commands, self.blocking):
+            for node in _cluster(client).get_nodes():
+                await node.disconnect_free_connections()
 
 
 def connect(url: str, *, timeout_s: float = TIMEOUT_S) -> Connections:
@@ -156,10 +156,8 @@ def connect(url: str, *, timeout_s: float = TIMEOUT_S) -> Connections:
 
     Nothing is sent before the first command.
     """
-    if urlsplit(url).scheme == "redis+cluster":
-        cluster = _client(url, timeout_s=timeout_s, connect_s=timeout_s)
-        return ClusterConnections(commands=cluster, blocking=cluster)
-    return Connections(
+    kind = ClusterConnections if urlsplit(url).scheme == "redis+cluster" else Connections
+    return kind(
         commands=_client(url, timeout_s=timeout_s, connect_s=timeout_s),
         blocking=_client(url, timeout_s=BLOCK_S + 5.0, connect_s=timeout_s),
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 
+from common.queue.connection import TIMEOUT_S
 from common.queue.waker import Waker
 from tests.harness import Queue
 
@@ -37,3 +38,13 @@ async def test_a_stop_while_the_read_is_being_prepared_ends_at_once(queue: Queue
     await asyncio.sleep(0)
     waker.stop()
     await asyncio.wait_for(task, 3)
+
+
+async def test_a_blocking_read_may_last_longer_than_a_command(queue: Queue) -> None:
+    """
+    All streams of an account share it, on whatever server.
+    """
+    streams = (queue.keys.commands.stream, queue.keys.bulk.stream, queue.keys.events.stream)
+    block_ms = round(TIMEOUT_S * 1000) + 200
+
+    assert not await queue.connections.blocking.xread(dict.fromkeys(streams, "0"), block=block_ms)
