@@ -230,13 +230,13 @@ async def measure(names: Sequence[str]) -> None:
             table = await parts[name]()
             print(table, end="\n\n", flush=True)
             page = written(page, name, table)
-        told = await connect_version(singles[0])
+        told = await version_of(singles[0])
     day = datetime.now(UTC).date().isoformat()
     page = written(page, "machine", f"Measured {day}: {describe(told, asyncio.get_running_loop())}.")
     PAGE.write_text(page, encoding="utf-8")
 
 
-async def connect_version(url: str) -> str:
+async def version_of(url: str) -> str:
     """
     Return a server's name and version.
     """

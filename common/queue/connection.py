@@ -30,7 +30,7 @@ REDIS_ERRORS: Final = (exceptions.RedisError, exceptions.RedisClusterException, 
 _ROLE_WORDS: Final = ("READONLY", "MASTERDOWN")
 _AWAY_WORDS: Final = ("LOADING", "CLUSTERDOWN", "BUSY", "TRYAGAIN")
 _REFUSED_WORDS: Final = ("OOM", "MISCONF", "NOREPLICAS")
-# A cluster's blocking reads take one connection a slot, and the pool of a node refuses what is above its limit.
+# redis-py's for a single server; a cluster's nodes would refuse the hundred and first command at once.
 _MOST_CONNECTIONS: Final = 2**31
 
 
