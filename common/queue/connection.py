@@ -30,7 +30,7 @@ REDIS_ERRORS: Final = (exceptions.RedisError, exceptions.RedisClusterException, 
 _ROLE_WORDS: Final = ("READONLY", "MASTERDOWN")
 _AWAY_WORDS: Final = ("LOADING", "CLUSTERDOWN", "BUSY", "TRYAGAIN")
 _REFUSED_WORDS: Final = ("OOM", "MISCONF", "NOREPLICAS")
-# redis-py's for a single server; a cluster's nodes would refuse the hundred and first command at once.
+# redis-py refuses the hundred and first command at once. So many there are where many accounts begin together.
 _MOST_CONNECTIONS: Final = 2**31
 
 
@@ -171,6 +171,7 @@ def _client(url: str, *, timeout_s: float, connect_s: float) -> Redis:
         "socket_connect_timeout": connect_s,
         "health_check_interval": 0,
         "protocol": 2,
+        "max_connections": _MOST_CONNECTIONS,
     }
     scheme = urlsplit(url).scheme
     if scheme == "redis+sentinel":
@@ -208,7 +209,6 @@ def _cluster_client(url: str, options: dict[str, Any]) -> Redis:
         startup_nodes=[ClusterNode(host, port) for host, port in _hosts(url, 6379)],
         # A MOVED changes that slot in the table. Reading the table anew would cut off the commands of all others.
         reinitialize_steps=0,
-        max_connections=_MOST_CONNECTIONS,
         **options | _credentials(url),
     )
     cluster.connection_kwargs["connection_class"] = PackedConnection

@@ -238,3 +238,14 @@ async def test_half_a_surrogate_pair_does_not_stop_the_settling(queue: Queue) ->
     assert odd is not None
     assert following is not None
     assert ("failed", "no such chat: ?", "sent") == (odd.status, odd.fields["detail"], following.status)
+
+
+async def test_many_may_ask_at_once(queue: Queue) -> None:
+    """
+    Also more than redis-py gives connections by default.
+    """
+    await queue.send("m1")
+    records = await asyncio.gather(*(queue.records.command(USER_ID, "m1") for _ in range(150)))
+
+    assert {"queued"} == {record.status for record in records if record is not None}
+    assert None not in records
