@@ -193,6 +193,9 @@ def _sentinel_client(url: str, options: dict[str, Any]) -> Redis:
     asked = {
         "socket_timeout": options["socket_connect_timeout"],
         "socket_connect_timeout": options["socket_connect_timeout"],
+        "max_connections": options["max_connections"],
+        # One that does not answer is passed over at once: the next one knows as much.
+        "retry": options["retry"],
         "password": parse_qs(parts.query).get("sentinel_password", [None])[0],
     }
     options |= _credentials(url)

@@ -221,3 +221,25 @@ async def test_sentinel_fails_over_during_a_drain(settings: Settings) -> None:
             await drain.until_empty()
 
     drain.check(most_repeated=2 * CHATS)
+
+
+async def test_a_sentinel_that_does_not_answer_is_passed_over_at_once() -> None:
+    """
+    It is asked once, and not until it answers: perhaps it died with the primary.
+    """
+    asked = 0
+
+    async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as dead:
+        port = dead.sockets[0].getsockname()[1]
+        with topologies.watched() as watched:
+            connections = connect(watched.url.replace("//", f"//127.0.0.1:{port},"))
+            assert await connections.commands.ping()
+            await connections.aclose()
+
+    assert asked == 1
