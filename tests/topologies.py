@@ -26,7 +26,7 @@ SERVICE: Final = "queue"
 REDIS7_IMAGE: Final = "redis:7.0"
 
 _SLOTS: Final = 16384
-_CLUSTERED: Final = {"cluster-enabled": "yes", "cluster-node-timeout": "2000", "cluster-config-file": "nodes.conf"}
+_CLUSTERED: Final = {"cluster-enabled": "yes", "cluster-config-file": "nodes.conf"}
 # By default a primary waits 5 s for more replicas before it copies itself to the first.
 _AT_ONCE: Final = {"repl-diskless-sync-delay": "0"}
 _READY_S: Final = 30.0
@@ -116,11 +116,11 @@ class Cluster:
 
 
 @contextmanager
-def cluster(masters: int = 3, *, replicas: bool = False) -> Iterator[Cluster]:
+def cluster(masters: int = 3, *, replicas: bool = False, patience_s: float = 2.0) -> Iterator[Cluster]:
     """
-    Start a cluster; with `replicas` each master has one.
+    Start a cluster; with `replicas` each master has one. A node that is silent for `patience_s` is given up.
     """
-    options = _CLUSTERED | _AT_ONCE
+    options = _CLUSTERED | _AT_ONCE | {"cluster-node-timeout": str(round(patience_s * 1000))}
     count = masters * (2 if replicas else 1)
     with ExitStack() as stack:
         nodes = [

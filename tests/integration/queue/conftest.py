@@ -30,7 +30,7 @@ def _redis_url(request: pytest.FixtureRequest) -> Iterator[str]:
                     pytest.skip(absent)
                 yield stack.enter_context(topologies.redis7())
             case "cluster":
-                yield stack.enter_context(topologies.cluster()).url
+                yield stack.enter_context(topologies.cluster(patience_s=15.0)).url
             case "sentinel":
                 yield stack.enter_context(topologies.watched()).url
 
