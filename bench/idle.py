@@ -19,13 +19,15 @@ from redis.asyncio import Redis
 from bench.load import HOST
 from bench.processes import end, free_port, plain_environment
 from common.queue.connection import connect
-from common.queue.keys import workers
+from common.queue.keys import AccountKeys, workers
 from sandbox import Account, Options, Sandbox
 
 PREFIX: Final = "idle"
 
-_START_S: Final = 60.0
+_START_S: Final = 120.0
 _FIRST: Final = 100_000_001
+# What stands there between two searches (docs/architecture.md).
+_SEARCHED: Final = "over"
 _STATUS: Final = "/proc/{}/status"
 
 
@@ -51,7 +53,8 @@ async def idle(
     url: str, servers: Sequence[str], *, accounts: int, settle_s: float, measure_s: float, reconcile_s: float = 300.0
 ) -> Idle:
     """
-    Run all roles in one process, wait `settle_s` after their start, and count for `measure_s` at all `servers`.
+    Run all roles in one process, wait until each account's first search for missed webhooks is over and `settle_s`
+    more, and count for `measure_s` at all `servers`.
 
     INFO commandstats counts what scripts call as well, so MONITOR is asked, which tells one from the other.
     """
@@ -68,6 +71,10 @@ async def idle(
                 if process.returncode is not None:
                     raise RuntimeError((folder / "log").read_text(errors="replace")[-2000:])
                 await asyncio.sleep(0.1)
+            for account in listed:
+                lock = AccountKeys(PREFIX, str(account.user_id)).recover_lock
+                while await connections.commands.get(lock) != _SEARCHED:  # noqa: ASYNC110 - it is in Redis
+                    await asyncio.sleep(0.1)
         await asyncio.sleep(settle_s)
         counts = await _count(servers, measure_s)
         return Idle(accounts, _memory_mib(process.pid), {name: n * 60 / measure_s for name, n in counts.items()})

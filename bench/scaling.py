@@ -38,6 +38,7 @@ MANY: Final = 200
 _BEGIN: Final = "<!-- measured: {}, written by `make scaling`, do not edit -->"
 _END: Final = "<!-- measured: end -->"
 _WATCH_S: Final = 4.0
+_SEARCH_S: Final = 100.0
 _START_S: Final = 30.0
 
 
@@ -162,26 +163,39 @@ async def by_neighbour(url: str) -> str:
     )
 
 
-async def by_idleness(single: Sequence[str], cluster: Sequence[str], cluster_url: str) -> str:
+async def by_idleness(singles: Sequence[str], nodes: Sequence[str], cluster_url: str) -> str:
     """
-    Measure one process with all roles and many accounts to which nothing happens.
+    Measure one process with all roles and many accounts to which nothing happens, between two searches for missed
+    webhooks, and with one search of each.
     """
 
-    async def measured(url: str, nodes: Sequence[str], count: int) -> Idle:
-        return await idle(url, nodes, accounts=count, settle_s=20.0, measure_s=100.0)
+    async def measured(url: str, servers: Sequence[str], count: int, reconcile_s: float = 300.0) -> Idle:
+        return await idle(url, servers, accounts=count, settle_s=10.0, measure_s=_SEARCH_S, reconcile_s=reconcile_s)
 
     # Idle as they are, they do not disturb each other.
-    few, many, spread = await asyncio.gather(
-        measured(single[0], single[:1], 1), measured(single[1], single[1:], MANY), measured(cluster_url, cluster, MANY)
+    few, many, spread, searching = await asyncio.gather(
+        measured(singles[0], singles[:1], 1),
+        measured(singles[1], singles[1:2], MANY),
+        measured(cluster_url, nodes, MANY),
+        measured(singles[2], singles[2:], MANY, _SEARCH_S),
     )
-    rows = [("one server", few), ("one server", many), ("cluster of three", spread)]
-    return _table(
+    rows = [
+        ("one server", few),
+        ("one server", many),
+        ("cluster of three", spread),
+        (f"one server, a search each {_SEARCH_S:.0f} s", searching),
+    ]
+    table = _table(
         ("Redis", "idle accounts", "memory MiB", "commands a minute", "of these"),
         [
             (name, str(found.accounts), f"{found.memory_mib:.0f}", f"{found.commands_per_min:.0f}", _named(found))
             for name, found in rows
         ],
     )
+    searches = (searching.commands_per_min - many.commands_per_min) * _SEARCH_S / 300.0
+    both = " and ".join(f"{found.commands_per_min + searches:.0f}" for found in (many, spread))
+    sums = f"Searching every 300 s, the default, adds {searches:.0f} a minute for {MANY} accounts: {both} in all."
+    return f"{table}\n\n{sums}"
 
 
 def _named(found: Idle) -> str:
@@ -207,7 +221,7 @@ def written(page: str, name: str, text: str) -> str:
 @contextmanager
 def _servers() -> Iterator[tuple[list[str], topologies.Cluster]]:
     with ExitStack() as stack:
-        singles = [stack.enter_context(servers.embedded()).connection_url for _ in range(2)]
+        singles = [stack.enter_context(servers.embedded()).connection_url for _ in range(3)]
         yield singles, stack.enter_context(topologies.cluster())
 
 
