@@ -5,6 +5,7 @@ Servers that change hands under the queue: a slot moves, a master dies and its r
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -151,6 +152,7 @@ async def test_a_master_that_hangs_holds_up_nobody_else(whole: topologies.Cluste
     process = whole.nodes[0]._process
     assert process is not None
     process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
     try:
         waiting = asyncio.create_task(hung.send("m1"))
         await other.send("m1")
@@ -158,8 +160,7 @@ async def test_a_master_that_hangs_holds_up_nobody_else(whole: topologies.Cluste
             await waiting
     finally:
         process.send_signal(signal.SIGCONT)
-    await other.send("m2")
-    await connections.aclose()
+        await connections.aclose()
 
 
 async def test_a_cluster_client_repeats_nothing_by_itself(settings: Settings) -> None:
