@@ -89,7 +89,7 @@ class Connections:
         Close both clients.
         """
         for client in (self.commands, self.blocking):
-            pool = getattr(client, "connection_pool", None)
+            pool = client.connection_pool
             await client.aclose()
             if isinstance(pool, SentinelConnectionPool):
                 for sentinel in pool.sentinel_manager.sentinels:
@@ -147,6 +147,17 @@ class ClusterConnections(Connections):
         for client in (self.commands, self.blocking):
             for node in _cluster(client).get_nodes():
                 await node.disconnect_free_connections()
+
+    async def aclose(self) -> None:
+        """
+        Close the connections to all nodes.
+        """
+        for client in (self.commands, self.blocking):
+            cluster = _cluster(client)
+            await cluster.aclose()
+            # After an error, before it has looked at the nodes anew, it closes nothing itself.
+            for nodes in ("nodes_cache", "startup_nodes"):
+                await cluster.nodes_manager.aclose(nodes)
 
 
 def connect(url: str, *, timeout_s: float = TIMEOUT_S) -> Connections:

@@ -152,7 +152,7 @@ async def test_a_master_that_hangs_holds_up_nobody_else(whole: topologies.Cluste
     process = whole.nodes[0]._process
     assert process is not None
     process.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+    await asyncio.to_thread(os.waitid, os.P_PID, process.pid, os.WSTOPPED)
     try:
         waiting = asyncio.create_task(hung.send("m1"))
         await other.send("m1")
