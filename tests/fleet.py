@@ -104,13 +104,13 @@ class Fleet:
         except httpx.TransportError:
             return False
 
-    async def held_by(self, process: asyncio.subprocess.Process) -> int:
+    async def held_by(self, process: asyncio.subprocess.Process, *, for_s: float = 0.0) -> int:
         """
-        Return how many commands are pending for a worker of this process.
+        Return how many commands are pending for a worker of this process, and have been for some time.
         """
-        stream = self.queue.keys.commands.stream
-        consumers = await self.connections.commands.xinfo_consumers(stream, "dispatcher")
-        return sum(row["pending"] for row in consumers if f"-{process.pid}-" in row["name"])
+        stream, idle_ms = self.queue.keys.commands.stream, round(for_s * 1000)
+        rows = await self.connections.commands.xpending_range(stream, "dispatcher", "-", "+", 1000, idle=idle_ms)
+        return sum(f"-{process.pid}-" in str(row["consumer"]) for row in rows)
 
     async def stop(self, process: asyncio.subprocess.Process, how: signal.Signals = signal.SIGTERM) -> int:
         """

@@ -201,12 +201,20 @@ async def test_a_killed_worker_loses_nothing(start: Start, sandbox: Sandbox) -> 
     async with start(**FAST) as running:
         await running.start("ingress")
         victim = await running.start("dispatcher")
-        posted = await post_in_order(running, 60)
+        posted = await post_in_order(running, 300)
         await sandbox.avito.wait_for(lambda avito: len(avito.sent()) >= 10, timeout_s=20)
+        await running.start("dispatcher")
+
+        async def holds() -> bool:
+            return await running.held_by(victim, for_s=1.0) > 0
+
+        # Nothing is answered any more: what it has for longer than an answer takes, it keeps.
+        silence = sandbox.faults.add(AvitoFault(kind="hang", taken=True, method="POST", path="*/messages"))
+        await eventually(holds)
         await running.stop(victim, signal.SIGKILL)
         killed_s = time.monotonic()
+        sandbox.faults.remove(silence)
         assert await running.held_by(victim) > 0
-        await running.start("dispatcher")
 
         async def taken_over() -> bool:
             depths = await running.queue.records.depths("100000001")
