@@ -44,6 +44,7 @@ class Message:
     expires_ms: float = float("inf")
     worker: str | None = None
     out_since_ms: int = 0
+    due_ms: int = 0
     given: bool = False
     begun: bool = False
     far: bool = False
@@ -159,17 +160,24 @@ class Queue:
         self.messages.pop(key, None)
         self.ends[message_id] = status
 
-    def retry(self, key: Key, tries: Tries | None, *, far: bool) -> None:
+    def retry(self, key: Key, tries: Tries | None, due_ms: int, now_ms: int) -> None:
         """
         A worker gave an entry back; `tries` None = as it was.
         """
         message = self.messages[key]
-        message.worker, message.far = None, far
+        message.worker, message.far, message.due_ms = None, due_ms > now_ms, due_ms
         if message.deleted:
             del self.messages[key]
         elif tries is not None:
             message.attempts, message.crashes = tries.attempts, tries.crashes
             message.unknown_since_ms = tries.unknown_since_ms if tries.outcome_unknown else None
+
+    def pass_time(self, now_ms: int) -> None:
+        """
+        It is later, by the gate's clock: retries become due.
+        """
+        for message in self.messages.values():
+            message.far = message.far and (message.scheduled or message.due_ms > now_ms)
 
     def adopt(self, keys: Sequence[Key]) -> int:
         """

@@ -91,7 +91,7 @@ class Consumer:
         self.recreated_groups = 0
         self._connections = connections
         self._keys = keys
-        self._gate = gate
+        self.gate = gate
         self._handler = handler
         self._lease = lease
         self._waker = waker
@@ -102,7 +102,7 @@ class Consumer:
         self._stopping = False
         self._grouped = False
         self._twice: set[asyncio.Task[None]] = set()
-        self._script_keys = [key for stream in self.streams for key in stream.indexes] + list(gate.keys)
+        self.script_keys = [key for stream in self.streams for key in stream.indexes] + list(gate.keys)
         self._stream_names = tuple(stream.stream for stream in self.streams)
         self._log = log.logger("consumer").bind(consumer=name, account=keys.user_id)
 
@@ -202,11 +202,11 @@ class Consumer:
         async with self.taking:
             reply = await scripts.TAKE(
                 self._connections.commands,
-                self._script_keys,
-                [len(self.streams), self.group, worker, want, *self._gate.arguments],
+                self.script_keys,
+                [len(self.streams), self.group, worker, want, *self.gate.arguments],
             )
-            why, ask_ms, _watch, gate_ms, wall_ms, held, rows, last, reason = reply
-            self._gate.told(gate_ms, wall_ms)
+            why, ask_ms, _watch, gate_ms, wall_ms, held, rows, last, reason, mark = reply
+            self.gate.told(gate_ms, wall_ms, mark)
             self.held = held
             entries = [self._entry(row, wall_ms) for row in rows]
             # Asked for once: it is a system call in Python 3.11.
@@ -247,15 +247,15 @@ class Consumer:
 
     async def _give_back(self, permit: str) -> None:
         with contextlib.suppress(GatewayError):
-            await self._gate.finish(permit, permit, "open", passed=False)
+            await self.gate.finish(permit, permit, "open", passed=False)
 
     async def _work(self, entry: Entry, number: int, worker: str) -> None:
         permit = Permit(
-            self._gate,
+            self.gate,
             permit=entry.permit,
             token=entry.permit,
             taken_ms=entry.taken_ms,
-            wait_s=2 * self._gate.limits.window_s + self._gate.limits.timeout_s,
+            wait_s=2 * self.gate.limits.window_s + self.gate.limits.timeout_s,
             alive=lambda: self._lease.holds(worker),
         )
         try:
@@ -281,6 +281,8 @@ class Consumer:
             if attempts >= _MOST_BUGS:
                 return Dead("bug", f"the handler failed {attempts} times, last with {name}")
             return Retry(after_s=min(300.0, 2.0**attempts), error=f"bug: {name}", unknown=_is_unknown(entry, permit))
+        finally:
+            self.gate.over(permit)
 
     async def _idle(self, taken: Taken) -> None:
         if taken.why in ("full", "more"):

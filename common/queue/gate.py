@@ -13,7 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self, cast
 
-from common.errors import NoPermit
+from common import log
+from common.errors import GatewayError, NoPermit
 from common.queue import scripts
 from common.queue.connection import Connections, mapped
 from common.queue.keys import AccountKeys
@@ -76,6 +77,10 @@ class Gate:
         self._clock = _clock()
         self._wall_ms = 0
         self._wall_s = 0.0
+        self.mark = ""
+        self._under_way: set[Permit] = set()
+        self._log = log.logger("gate").bind(account=keys.user_id, destination=destination)
+        self._keeping: asyncio.Task[None] | None = None
         self._limits: list[Argument] = [
             "" if limits.requests is None else limits.requests,
             round(limits.window_s * 1000),
@@ -90,25 +95,59 @@ class Gate:
         """
         Return the gate's nine ARGV of every script that opens it (`lua/shared/gate.lua`).
         """
-        ahead = "" if self._ahead_ms is None else f"{self._ahead_ms:.3f}"
-        return [*self._limits, ahead, f"{time.monotonic() * 1000:.3f}", self._clock]
+        told = "" if self._ahead_ms is None else f"{self._ahead_ms:.3f} {self.mark or '-'}"
+        return [*self._limits, told, f"{time.monotonic() * 1000:.3f}", self._clock]
 
-    def told(self, gate_ms: str, wall_ms: int) -> None:
+    def told(self, gate_ms: str, wall_ms: int, mark: str | None = None) -> None:
         """
-        Note the times a script replied with.
+        Note the times, and the gate's mark, that a script replied with; `gate_ms` is empty when it had no need of them.
 
         The gate is at least that far ahead of this machine's clock; it is never taken to be less.
         """
+        if not gate_ms:
+            return
         now_s = time.monotonic()
         ahead_ms = float(gate_ms) - now_s * 1000
         self._ahead_ms = ahead_ms if self._ahead_ms is None else max(self._ahead_ms, ahead_ms)
         self._wall_ms, self._wall_s = wall_ms, now_s
+        self.mark = self.mark if mark is None else mark
 
     def redis_ms(self) -> int:
         """
         Return Redis' time now, as far as this process knows; 0 before the first reply.
         """
         return self._wall_ms + round((time.monotonic() - self._wall_s) * 1000) if self._wall_ms else 0
+
+    def began(self, permit: Permit) -> None:
+        """
+        Note that a request is under way, until `over`: should the gate lose its state, it is told of it.
+        """
+        if self.limits.requests is None:
+            return
+        self._under_way.add(permit)
+        if self._keeping is None or self._keeping.done():
+            self._keeping = asyncio.create_task(self._keep(), name="gate-keep")
+
+    def over(self, permit: Permit) -> None:
+        """
+        Note that nothing of this permit is under way any more.
+        """
+        self._under_way.discard(permit)
+
+    async def _keep(self) -> None:
+        """
+        Look at the gate twice in each window while requests last. After a loss of its state nobody goes for a window:
+        what outlasts that is entered anew before (R43).
+        """
+        while True:
+            await asyncio.sleep(self.limits.window_s / 2)
+            if not self._under_way:
+                return
+            entered = [part for permit in self._under_way for part in (permit.name, permit.current, permit.mark)]
+            try:
+                self.told(*await scripts.KEEP(self._connections.commands, self.keys, [*self.arguments, *entered]))
+            except GatewayError as error:
+                self._log.info("keep_put_off", error=str(error))
 
     async def acquire(self, *, wait_s: float) -> Permit:
         """
@@ -124,19 +163,19 @@ class Gate:
         permit.how = "open"
         return permit
 
-    async def ask(self, permit: str, token: str, how: How, deadline_s: float) -> tuple[str, str, int]:
+    async def ask(self, permit: str, token: str, how: How, deadline_s: float) -> tuple[str, str, int, str]:
         """
-        Run `acquire.lua` until it gives a token: permit, token and Redis' time.
+        Run `acquire.lua` until it gives a token: permit, token, Redis' time and the gate's mark.
         """
         while True:
-            why, ask_ms, gate_ms, wall_ms, permit, token, reason = await scripts.ACQUIRE(
+            why, ask_ms, gate_ms, wall_ms, permit, token, reason, mark = await scripts.ACQUIRE(
                 self._connections.commands,
                 self.keys,
                 [*self.arguments, f"rest-{secrets.token_hex(6)}", permit, token, how],
             )
-            self.told(gate_ms, wall_ms)
+            self.told(gate_ms, wall_ms, mark)
             if why == "ok":
-                return permit, token, wall_ms
+                return permit, token, wall_ms, mark
             left_s = deadline_s - time.monotonic()
             need_s = ask_ms / 1000
             if need_s > left_s and why != "slots":
@@ -221,6 +260,7 @@ class Permit:
         self.current = token
         self.how: How = "open"
         self.passed = False
+        self.mark = gate.mark
         self._gate = gate
         self._wait_s = wait_s
         self._alive = alive
@@ -239,11 +279,15 @@ class Permit:
             raise NoPermit(1.0, "lease_lost")
         if self.current and self.how == "open" and time.monotonic() - self._dated_s < _STALE_S:
             self.how = "used"
+            self._gate.began(self)
             return
         deadline_s = time.monotonic() + self._wait_s
-        self.name, self.current, wall_ms = await self._gate.ask(self.name, self.current, self.how, deadline_s)
+        self.name, self.current, wall_ms, self.mark = await self._gate.ask(
+            self.name, self.current, self.how, deadline_s
+        )
         self.taken_ms = self.taken_ms or wall_ms
         self.how = "used"
+        self._gate.began(self)
 
     def ended(self, *, aborted: bool = False, passed: bool = True) -> None:
         """
@@ -265,6 +309,7 @@ class Permit:
         """
         Give the slot back and date the token.
         """
+        self._gate.over(self)
         if self.name:
             name, self.name = self.name, ""
             await self._gate.finish(name, self.current, self.how, passed=self.passed)

@@ -88,13 +88,12 @@ class Janitor:
         life_ms, gone_ms = round(self._lease.life_s * 1000), _EMPTY_CONSUMER_S * 1000
         if living is None:
             living, life_ms, gone_ms = (), _NEVER_MS, _NEVER_MS
-        indexes = [key for stream in consumer.streams for key in stream.indexes]
         # Never while a take of our own is under way: its entries are ours before we know them (R6).
         async with consumer.taking:
             mine = [f"{number}:{entry_id}" for number, entry_id in consumer.running]
             adopted, deleted = await scripts.ADOPT(
                 self._connections.commands,
-                indexes,
+                consumer.script_keys,
                 [
                     len(consumer.streams),
                     consumer.group,
@@ -102,6 +101,7 @@ class Janitor:
                     life_ms,
                     gone_ms,
                     _MOST,
+                    *consumer.gate.arguments,
                     len(living),
                     *living,
                     *mine,
@@ -117,14 +117,13 @@ class Janitor:
         """
         Bring one bounded part of the indexes in line with the pending list (R19).
         """
-        indexes = [key for stream in consumer.streams for key in stream.indexes]
         total = 0
         for number in range(1, len(consumer.streams) + 1):
             cursors = self._cursors.get((consumer.name, number), ["0", "-", "-"])
             *cursors, mended = await scripts.MEND(
                 self._connections.commands,
-                indexes,
-                [len(consumer.streams), consumer.group, number, *cursors, _MEND_COUNT],
+                consumer.script_keys,
+                [len(consumer.streams), consumer.group, number, *cursors, _MEND_COUNT, *consumer.gate.arguments],
             )
             self._cursors[(consumer.name, number)] = cursors
             total += mended

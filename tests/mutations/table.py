@@ -102,8 +102,8 @@ MUTATIONS = (
         name="a lost gate counts as empty",
         promise=LIMIT,
         script="shared/gate",
-        pattern="    if ahead and limits.requests then",
-        replacement="    if false then",
+        pattern="  if limits.requests and known and known ~= '-' and known ~= gate.born\n    and",
+        replacement="  if false and",
         test="test_gate.py::test_a_lost_gate_counts_as_full_for_one_window",
     ),
     Mutation(
@@ -183,9 +183,9 @@ MUTATIONS = (
         name="a retry passes the turn on",
         promise=ORDER,
         script="settle",
-        pattern="  redis.call('ZADD', key(i, RETRY), wall + item.after_ms, item.id)\n",
+        pattern="  redis.call('ZADD', key(i, RETRY), gate.now + item.after_ms, item.id)\n",
         replacement="""
-  redis.call('ZADD', key(i, RETRY), wall + item.after_ms, item.id)
+  redis.call('ZADD', key(i, RETRY), gate.now + item.after_ms, item.id)
   pass_turn(streams, i, item.lane)
 """,
         test="test_order.py::test_a_retry_holds_back_its_chat_and_no_other",

@@ -3,7 +3,7 @@
 -- KEYS         the gate: hash, tokens, slots
 -- ARGV         the gate's nine, name for a new permit, permit ('' = a new one), its current token ('' = none), how that
 --              ended: used | aborted | unused | open
--- Reply        {why, ask again in ms, gate ms, wall ms, permit, token, reason}; why: ok | rate | slots | paused
+-- Reply        {why, ask again in ms, gate ms, wall ms, permit, token, reason, mark}; why: ok | rate | slots | paused
 -- Safe at OOM: passes (its first write is a ZREMRANGEBYSCORE)
 -- Owner-checked: permits are unguessable by others: entry id or caller's name, and a number of the gate's own
 -- include: gate
@@ -14,7 +14,7 @@ local permit, token, how = ARGV[11], ARGV[12], ARGV[13]
 
 local function reply(why, ask_in)
   gate.save()
-  return { why, ask_in, string.format('%.3f', gate.now), gate.wall, permit, token, gate.reason }
+  return { why, ask_in, string.format('%.3f', gate.now), gate.wall, permit, token, gate.reason, gate.born }
 end
 
 -- A request that never began keeps its token, if that still counts: it is only dated anew.

@@ -1,40 +1,41 @@
 -- Put back what dead workers left behind, and what the caller holds without knowing it.
 --
--- KEYS         per stream: stream, lanes, waiting, ready, retry, tries
+-- KEYS         per stream: stream, lanes, waiting, ready, retry, tries; then the gate: hash, tokens, slots
 -- ARGV         number of streams, group, caller, life of a name ms, idle ms after which an empty consumer goes, most
---              entries, number of living names, names.., the caller's own entries (stream number, colon, id)..
+--              entries, the gate's nine, number of living names, names.., the caller's own entries (stream number,
+--              colon, id)..
 -- Reply        {entries adopted, consumers deleted}
--- Safe at OOM: passes (XCLAIM comes first)
+-- Safe at OOM: passes (its first write is a ZREMRANGEBYSCORE)
 -- Owner-checked: only consumers that are neither `~...` nor alive, and idle for a name's life: a worker born after the
 --              names were read is not dead (R29). A consumer is deleted only with nothing pending (R30)
--- include: lanes
+-- include: gate, lanes
 
 local streams, caller, life, gone = tonumber(ARGV[1]), ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 group = ARGV[2]
-local most, names = tonumber(ARGV[6]), tonumber(ARGV[7])
+local most, names = tonumber(ARGV[6]), tonumber(ARGV[16])
 local alive, mine = {}, {}
-for n = 8, 7 + names do
+for n = 17, 16 + names do
   alive[ARGV[n]] = true
 end
-for n = 8 + names, #ARGV do
+for n = 17 + names, #ARGV do
   mine[ARGV[n]] = true
 end
-local time = redis.call('TIME')
-local wall = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local adopted, deleted = 0, 0
+gate.open(streams * 6 + 1, 7)
 
+-- `idle` is at least how long it has been out: where the server's clock stepped back it says too little.
 local function adopt(i, id, idle)
   if not move(i, id, '~retry') then
     return
   end
-  redis.call('ZADD', key(i, RETRY), wall, id)
+  redis.call('ZADD', key(i, RETRY), gate.now, id)
   keep_turn(i, lane_of(redis.call('XRANGE', key(i, STREAM), id, id)[1][2]), id)
   local known = redis.call('HGET', key(i, TRIES), id)
   local ok, tries = pcall(cjson.decode, known or '{}')
   tries = ok and type(tries) == 'table' and tries or {}
   tries.crashes = (tonumber(tries.crashes) or 0) + 1
   tries.outcome_unknown = true
-  tries.unknown_since_ms = tonumber(tries.unknown_since_ms) or wall - idle
+  tries.unknown_since_ms = tonumber(tries.unknown_since_ms) or gate.wall - idle
   redis.call('HSET', key(i, TRIES), id, cjson.encode(tries))
   adopted = adopted + 1
 end
@@ -55,7 +56,7 @@ for i = 1, streams do
         end
       elseif not alive[name] and consumer.idle >= life then
         for _, row in ipairs(redis.call('XPENDING', key(i, STREAM), group, '-', '+', most - adopted, name)) do
-          adopt(i, row[1], row[3])
+          adopt(i, row[1], math.max(row[3], 2 * life))
         end
       end
     elseif string.sub(name, 1, 1) ~= '~' and consumer.pending == 0 and not alive[name] and consumer.idle >= gone then

@@ -1,22 +1,22 @@
 -- Mend the indexes from the pending list, a bounded part at a time (R19).
 --
--- KEYS         per stream: stream, lanes, waiting, ready, retry, tries
--- ARGV         number of streams, group, stream number, cursor of the lanes, cursor of `~retry`, cursor of `~lane`, count
+-- KEYS         per stream: stream, lanes, waiting, ready, retry, tries; then the gate: hash, tokens, slots
+-- ARGV         number of streams, group, stream number, cursor of the lanes, cursor of `~retry`, cursor of `~lane`, count,
+--              the gate's nine
 -- Reply        {next cursor of the lanes, of `~retry`, of `~lane` ('-' = from the start again), mended}
--- Safe at OOM: refused where its first write adds to an index; the next pass does it
+-- Safe at OOM: passes (its first write is a ZREMRANGEBYSCORE)
 -- Owner-checked: it follows the pending list and changes no owner but from `~retry` or `~lane` to the same
--- include: lanes
+-- include: gate, lanes
 
 local streams, i, count = tonumber(ARGV[1]), tonumber(ARGV[3]), ARGV[7]
 group = ARGV[2]
-local time = redis.call('TIME')
-local wall = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
 -- Where a group is gone nothing can be mended: raises NOGROUP before anything is changed.
 local summaries = {}
 for j = 1, streams do
   summaries[j] = redis.call('XPENDING', key(j, STREAM), group)
 end
+gate.open(streams * 6 + 1, 8)
 local mended = restore_heads(i, summaries[i])
 
 -- A head that is no longer pending passes the turn on; one whose turn it is must be in `ready`. One that was deleted
@@ -58,12 +58,15 @@ end
 
 local next_retry = pending('~retry', ARGV[5], function(id, fields)
   local lane, due = lane_of(fields), not_before(fields) or 0
-  if not redis.call('ZSCORE', key(i, RETRY), id) then
-    redis.call('ZADD', key(i, RETRY), due, id)
+  local ahead = due > gate.wall and redis.call('HEXISTS', key(i, TRIES), id) == 0
+  local at, score = ahead and gate.at(due) or 0, redis.call('ZSCORE', key(i, RETRY), id)
+  -- A scheduled send follows the server's clock, also when that is set: a second is what clocks differ by anyway.
+  if not score or ahead and math.abs(tonumber(score) - at) > 1000 then
+    redis.call('ZADD', key(i, RETRY), at, id)
     mended = mended + 1
   end
   -- What was out before keeps its turn; a scheduled send has none yet.
-  if lane ~= '' and due <= wall and not redis.call('HGET', key(i, LANES), lane) then
+  if lane ~= '' and not ahead and not redis.call('HGET', key(i, LANES), lane) then
     redis.call('HSET', key(i, LANES), lane, id)
     mended = mended + 1
   end

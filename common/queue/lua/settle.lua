@@ -86,7 +86,8 @@ local function retry(item)
     close(item)
     return 'ok'
   end
-  redis.call('ZADD', key(i, RETRY), wall + item.after_ms, item.id)
+  open_gate()
+  redis.call('ZADD', key(i, RETRY), gate.now + item.after_ms, item.id)
   keep_turn(i, item.lane, item.id)
   if item.tries then
     redis.call('HSET', key(i, TRIES), item.id, item.tries)

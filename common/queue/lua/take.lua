@@ -4,7 +4,7 @@
 --              tokens, slots
 -- ARGV         number of streams, group, worker, want, then the gate's nine
 -- Reply        {why, ask again in ms (-1: nothing is due), streams worth watching, gate ms, wall ms, entries held,
---              {{stream number, id, fields, tries, verdict, permit}..}, {last generated id of each stream}, reason}
+--              {{stream number, id, fields, tries, verdict, permit}..}, {last generated id of each stream}, reason, mark}
 --              why: full | more | empty | rate | slots | paused
 -- Safe at OOM: passes (its first write is a ZREMRANGEBYSCORE, R15)
 -- Owner-checked: indexes are followed only to entries that are pending where the index says (R19)
@@ -96,7 +96,8 @@ local function give(i, id, fields)
       end
       if suspect then
         -- Its outcome is unknown since it may first have been out (R10), whatever is known of later attempts.
-        local since = tonumber(string.match(id, '^%d+'))
+        local added = tonumber(string.match(id, '^%d+'))
+        local since = math.min(added, gate.wall)
         parsed.outcome_unknown = true
         parsed.unknown_since_ms = math.min(tonumber(parsed.unknown_since_ms) or since, since)
         tries = cjson.encode(parsed)
@@ -138,12 +139,23 @@ local function claim(i, id)
   return row and row[2]
 end
 
+-- Whether it is scheduled for later: then it waits under `~retry`. What was out once goes by its retries alone.
+local function scheduled(i, id, fields)
+  local due = not_before(fields)
+  if not due or due <= gate.wall or has_tries[i] and redis.call('HEXISTS', key(i, TRIES), id) == 1 then
+    return false
+  end
+  move(i, id, '~retry')
+  redis.call('ZADD', key(i, RETRY), gate.at(due), id)
+  return true
+end
+
 local function due_retries(i, n)
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', key(i, RETRY), '-inf', gate.wall, 'LIMIT', 0, n)) do
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', key(i, RETRY), '-inf', gate.now, 'LIMIT', 0, n)) do
     redis.call('ZREM', key(i, RETRY), id)
     scans = scans - 1
     local fields = owner(i, id) == '~retry' and claim(i, id)
-    if fields then
+    if fields and not scheduled(i, id, fields) then
       place(i, id, fields)
     end
   end
@@ -184,11 +196,7 @@ local function fresh(i, n)
   end
   for _, row in ipairs(rows) do
     scans = scans - 1
-    local due = not_before(row[2])
-    if due and due > gate.wall then
-      move(i, row[1], '~retry')
-      redis.call('ZADD', key(i, RETRY), due, row[1])
-    else
+    if not scheduled(i, row[1], row[2]) then
       place(i, row[1], row[2])
     end
   end
@@ -223,7 +231,7 @@ local function waits(i)
   if redis.call('LLEN', key(i, READY)) > 0 then
     return true
   end
-  if #redis.call('ZRANGEBYSCORE', key(i, RETRY), '-inf', gate.wall, 'LIMIT', 0, 1) > 0 then
+  if #redis.call('ZRANGEBYSCORE', key(i, RETRY), '-inf', gate.now, 'LIMIT', 0, 1) > 0 then
     return true
   end
   local length = redis.call('XLEN', key(i, STREAM))
@@ -321,7 +329,7 @@ for i = 1, streams do
     -- The next retry counts as work that becomes due; for streams that are not blocked by the gate only.
     local due = redis.call('ZRANGE', key(i, RETRY), 0, 0, 'WITHSCORES')[2]
     if due then
-      local in_ms = math.max(1, math.ceil(tonumber(due) - gate.wall))
+      local in_ms = math.max(1, math.ceil(tonumber(due) - gate.now))
       ask_in = ask_in < 0 and in_ms or math.min(ask_in, in_ms)
     end
     local there, info = pcall(redis.call, 'XINFO', 'STREAM', key(i, STREAM))
@@ -336,4 +344,4 @@ for i = 1, streams do
   end
 end
 gate.save()
-return { why, ask_in, watch, string.format('%.3f', gate.now), gate.wall, held, given, last, gate.reason }
+return { why, ask_in, watch, string.format('%.3f', gate.now), gate.wall, held, given, last, gate.reason, gate.born }

@@ -236,6 +236,46 @@ async def test_a_lost_gate_counts_as_full_for_one_window(queue: Queue) -> None:
         assert time.monotonic() - lost_s >= 0.45
 
 
+async def test_who_comes_first_after_a_loss_does_not_hide_it(queue: Queue) -> None:
+    """
+    A new process finds an empty gate and goes; those that knew the old one wait for a window from then on.
+    """
+    limits = Limits(requests=100, window_s=1.0, connections=5, timeout_s=1.0)
+    gate = queue.gate(limits)
+    async with await gate.acquire(wait_s=1.0):
+        pass
+    await queue.connections.commands.delete(*gate.keys)
+    async with await queue.gate(limits).acquire(wait_s=0.0):
+        lost_s = time.monotonic()
+    with pytest.raises(NoPermit, match="state_lost"):
+        await gate.acquire(wait_s=0.01)
+    async with await gate.acquire(wait_s=5.0):
+        assert time.monotonic() - lost_s >= 0.95
+
+
+async def test_a_request_that_outlasts_the_loss_of_the_gate_still_counts(queue: Queue) -> None:
+    """
+    However long its timeout is, the others wait for one window; then its token and slot are known again.
+    """
+    limits = Limits(requests=2, window_s=1.0, connections=2, timeout_s=30.0)
+    gate, other = queue.gate(limits), queue.gate(limits)
+    async with await gate.acquire(wait_s=1.0) as permit:
+        async with await other.acquire(wait_s=1.0):
+            pass
+        await permit.token()
+        await queue.connections.commands.delete(*gate.keys)
+        lost_s = time.monotonic()
+        async with await other.acquire(wait_s=5.0):
+            assert 0.95 <= time.monotonic() - lost_s < 10
+            usage = await gate.usage()
+        assert (2, 2) == (usage.tokens_out, usage.slots_open)
+        permit.ended()
+    ended_s = time.monotonic()
+    async with await other.acquire(wait_s=5.0) as first, await other.acquire(wait_s=5.0):
+        await first.token()
+        assert time.monotonic() - ended_s >= 0.95
+
+
 async def test_a_release_costs_no_attempt(queue: Queue) -> None:
     """
     An entry given back comes again with its attempts as they were.

@@ -74,15 +74,15 @@ class _SteppedGate(Gate):
     """
 
     limiter: model.Limiter
-    told_before: list[bool]
+    marks: list[str]
 
     @property
     def arguments(self) -> list[Argument]:
-        return [*self._limits, "0" if self.told_before else "", str(self.limiter.now_ms), "model"]
+        return [*self._limits, f"0 {self.marks[-1]}" if self.marks else "", str(self.limiter.now_ms), "model"]
 
-    def told(self, gate_ms: str, wall_ms: int) -> None:
-        super().told(gate_ms, wall_ms)
-        self.told_before.append(True)
+    def told(self, gate_ms: str, wall_ms: int, mark: str | None = None) -> None:
+        super().told(gate_ms, wall_ms, mark)
+        self.marks += [mark] if mark else []
 
 
 @dataclass
@@ -106,6 +106,7 @@ class _Worker:
     name: str
     gate: _SteppedGate
     settler: Settler
+    script_keys: list[str]
     streams: tuple[keys.StreamKeys, ...]
     group: str = GROUP
     alive: bool = True
@@ -166,7 +167,7 @@ class _QueueMachine(RuleBasedStateMachine):
         self.workers: list[_Worker] = []
         self.ids = itertools.count(1)
         self.names = itertools.count(1)
-        self.told_before: list[bool] = []
+        self.marks: list[str] = []
 
     def run(self, work: Awaitable[T]) -> T:
         async def awaited() -> T:
@@ -207,7 +208,7 @@ class _QueueMachine(RuleBasedStateMachine):
     def be_born(self) -> _Worker:
         name = f"worker-{next(self.names)}"
         gate = _SteppedGate(self.connections, self.keys, "avito", self.limits)
-        gate.limiter, gate.told_before = self.limiter, self.told_before
+        gate.limiter, gate.marks = self.limiter, self.marks
         settler = Settler(
             connections=self.connections,
             keys=self.keys,
@@ -216,7 +217,8 @@ class _QueueMachine(RuleBasedStateMachine):
             gate=gate,
             lease=cast(Lease, SimpleNamespace(name=name)),
         )
-        worker = _Worker(name, gate, settler, self.streams)
+        script_keys = [key for stream in self.streams for key in stream.indexes] + list(gate.keys)
+        worker = _Worker(name, gate, settler, script_keys, self.streams)
         self.run(scripts.HEARTBEAT(self.client, [keys.workers(self.settings.key_prefix)], [name, _HOUR_MS, "1"]))
         self.workers.append(worker)
         return worker
@@ -297,8 +299,8 @@ class _QueueMachine(RuleBasedStateMachine):
             for number in model.STREAMS:
                 self.ensure(number)
             return
-        why, _ask, _watch, gate_ms, wall_ms, _held, rows, _last, reason = reply
-        worker.gate.told(gate_ms, wall_ms)
+        why, _ask, _watch, gate_ms, wall_ms, _held, rows, _last, reason, mark = reply
+        worker.gate.told(gate_ms, wall_ms, mark)
         permits = [row[5] for row in rows if row[5]]
         if reason != "state_lost" and why != "paused":
             assert not rows or self.limiter.now_ms >= self.limiter.paused_until_ms, "given out in a pause"
@@ -324,7 +326,9 @@ class _QueueMachine(RuleBasedStateMachine):
             # Its group was lost meanwhile: the first run goes on (R6).
             self.run(worker.gate.finish(permit, permit, "open", passed=False))
             return
-        entry = Entry(self.streams[number - 1].stream, entry_id, fields, tries, verdict, permit, wall_ms)
+        entry = Entry(
+            self.streams[number - 1].stream, entry_id, fields, tries, verdict, permit, wall_ms, self.limiter.now_ms
+        )
         handed = Permit(worker.gate, permit=permit, token=permit, taken_ms=wall_ms, wait_s=0)
         worker.running[message.key] = _Running(entry, number, handed)
 
@@ -436,9 +440,9 @@ class _QueueMachine(RuleBasedStateMachine):
             self._check_record(run.entry.id)
         elif isinstance(outcome, Retry):
             tries = tries_after(run.entry.tries, outcome, run.entry.taken_ms)
-            self.queue.retry(key, tries, far=outcome.after_s > 1)
+            self.queue.retry(key, tries, self.limiter.now_ms + round(outcome.after_s * 1000), self.limiter.now_ms)
         else:
-            self.queue.retry(key, None, far=False)
+            self.queue.retry(key, None, 0, self.limiter.now_ms)
 
     def _check_record(self, command_id: str) -> None:
         record = self.run(self.records.command(USER_ID, command_id))
@@ -606,6 +610,7 @@ class _QueueMachine(RuleBasedStateMachine):
 
     def _clock(self, ms: int) -> None:
         self.limiter.pass_time(ms)
+        self.queue.pass_time(self.limiter.now_ms)
         for worker in self.workers:
             for run in worker.running.values():
                 run.permit._dated_s -= ms / 1000
@@ -620,7 +625,16 @@ class _QueueMachine(RuleBasedStateMachine):
             for entry_id in rows:
                 message = self.queue.messages.get((number, entry_id))
                 if message is not None and message.worker is None:
-                    message.far = message.far and not self.queue.grouped[number]
+                    message.far = message.far and (message.scheduled or not self.queue.grouped[number])
+
+    def _scheduled_become_due(self) -> None:
+        # Their time is an hour of the server's clock away. What was out once goes by its retries alone.
+        for message in self.queue.messages.values():
+            indexes = self.streams[message.stream - 1].indexes
+            if message.scheduled and self.run(self.client.zscore(indexes[4], message.entry_id)) is not None:
+                self.run(self.client.hsetnx(indexes[5], message.entry_id, "{}"))
+                self.run(self.client.zadd(indexes[4], {message.entry_id: 0}))
+                message.far = False
 
     @rule(seconds=st.sampled_from([None, 2.0, 30.0]), n=pick)
     def pause(self, seconds: float | None, n: int) -> None:
@@ -705,6 +719,7 @@ class _QueueMachine(RuleBasedStateMachine):
             if not self.queue.messages:
                 break
             self.retries_become_due()
+            self._scheduled_become_due()
             self.time_passes(61.0)
             self.take(0, 10)
             for at in range(len(worker.running)):

@@ -1,7 +1,12 @@
 -- The gate (design section 4). Shared part: expects of `gate.open(keys_at, args_at)` that hash, tokens and slots stand in
 -- KEYS from `keys_at`, and "the gate's nine" in ARGV from `args_at`: requests ('' = no rate), window ms, slots, hold ms
--- (a request's longest life), margin ms, reserve, what the gate's clock is ahead of the caller's in ms ('' = the caller
--- has not seen the gate yet), the caller's monotonic clock in ms, the name of that clock.
+-- (a request's longest life), margin ms, reserve, what the caller was told: how far the gate's clock is ahead of its own
+-- in ms and the gate's mark, with a space between ('' = it has not seen the gate yet), the caller's monotonic clock in
+-- ms, the name of that clock.
+--
+-- The mark (`born`) is made with the state and is another one when the state was lost in between. Nobody knows then how
+-- many tokens are out, so nobody goes for one window from its birth (R43). What was under way before counts again from
+-- its own end on (`date_token`); what takes longer than that window, its process enters anew in time (`keep.lua`).
 --
 -- The gate's clock begins with Redis' time and is carried on by the monotonic clocks of those who call, so a server clock
 -- that steps does not give tokens back early, nor never (R41). All processes of a machine read one monotonic clock:
@@ -30,7 +35,9 @@ function gate.open(keys_at, args_at)
     margin = tonumber(ARGV[args_at + 4]),
     reserve = tonumber(ARGV[args_at + 5]),
   }
-  local ahead, caller_ms, clock = tonumber(ARGV[args_at + 6]), tonumber(ARGV[args_at + 7]), ARGV[args_at + 8]
+  local ahead, known = string.match(ARGV[args_at + 6], '^(%S+) (%S+)$')
+  ahead = tonumber(ahead)
+  local caller_ms, clock = tonumber(ARGV[args_at + 7]), ARGV[args_at + 8]
   gate.limits = limits
   gate.wall = wall_ms()
   local state = redis.call('HMGET', gate.hash, 'now', 'at', 'born', 'paused_until', 'probe', 'line', 'permits', 'streak',
@@ -59,20 +66,28 @@ function gate.open(keys_at, args_at)
   if gate.now ~= saved then
     redis.call('HSET', gate.hash, 'now', gate.now, 'at', gate.wall, 'clock', clock, 'clock_ms', caller_ms)
   end
-  if not state[3] then
-    redis.call('HSET', gate.hash, 'born', gate.wall)
-    if ahead and limits.requests then
-      -- The state was lost while this caller knew it: nobody knows how many tokens are out (R43). What is under way
-      -- now has ended by then, and counts again from its end on (`date_token`).
-      gate.paused_until = gate.now + math.max(limits.window, limits.hold)
-      gate.reason = 'state_lost'
-      redis.call('HSET', gate.hash, 'paused_until', gate.paused_until, 'reason', gate.reason)
-    end
+  gate.born = state[3]
+  if not gate.born then
+    gate.born = string.format('%.0f/%s', gate.now, redis.call('TIME')[2])
+    redis.call('HSET', gate.hash, 'born', gate.born)
+  end
+  local empty_until = tonumber(string.match(gate.born, '^%d+')) + limits.window
+  if limits.requests and known and known ~= '-' and known ~= gate.born
+    and empty_until > math.max(gate.now, gate.paused_until) then
+    gate.paused_until = empty_until
+    gate.reason = 'state_lost'
+    redis.call('HSET', gate.hash, 'paused_until', gate.paused_until, 'reason', gate.reason)
   end
   gate.free_slots = math.min(limits.connections, gate.ramp or math.huge) - redis.call('ZCARD', gate.slots)
   gate.free_tokens = limits.requests and limits.requests - redis.call('ZCARD', gate.tokens) or math.huge
   gate.new_slots, gate.new_tokens, gate.freed = {}, {}, {}
   gate.pace = limits.requests and limits.window / limits.requests or 0
+end
+
+-- Where a time of the server's clock lies on the gate's own, as far as can be said now. Retries wait by the gate's clock:
+-- a step of the server's neither hurries nor stops them.
+function gate.at(wall_time)
+  return gate.now + wall_time - gate.wall
 end
 
 -- How many ms until the pause ends or its probe is back; nil when the gate is open or may be probed.
