@@ -51,9 +51,9 @@ class Fleet:
         self.client = httpx.AsyncClient(base_url=self.url, headers=key, timeout=60.0)
         self._logs: dict[int, Path] = {}
 
-    async def start(self, *roles: str) -> asyncio.subprocess.Process:
+    async def start(self, *roles: str, **environment: str) -> asyncio.subprocess.Process:
         """
-        Start a process with these roles and wait until it works.
+        Start a process with these roles and wait until it works; `environment` goes before the fleet's.
         """
         path = self.folder / f"{len(self._logs)}-{'-'.join(roles)}-{secrets.token_hex(2)}.log"
         log = path.open("wb")
@@ -64,7 +64,7 @@ class Fleet:
             "run",
             *roles,
             cwd=self.folder,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **self.environment},
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **self.environment, **environment},
             stdout=log,
             stderr=log,
         )

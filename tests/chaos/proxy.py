@@ -6,10 +6,32 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 
 CHUNK = 65536
+
+
+@dataclass
+class Trap:
+    """
+    Springs once: when a command with `mark` in it comes by, which then never reaches the server, or once the server has
+    `executed` it and the reply, with `told` in it, is back, which then never reaches the client.
+    """
+
+    mark: bytes
+    executed: bool
+    spring: Callable[[], None]
+    told: bytes = b""
+    sprung: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def let_go(self) -> None:
+        """
+        Do what it is for.
+        """
+        self.spring()
+        self.sprung.set()
 
 
 class Proxy:
@@ -20,6 +42,7 @@ class Proxy:
       taken effect, and the client waits until its timeout
     * `delay_s`: how long each chunk waits, in both directions. A command still reaches the server when its client has
       given up meanwhile, as on a slow network
+    * `trap`: what springs when a certain command comes by; nothing passes any more then
     * `target`: where new connections lead; those that are open keep theirs, as behind a name that changed its address
     """
 
@@ -28,6 +51,7 @@ class Proxy:
         self.lose = 0.0
         self.delay_s = 0.0
         self.lost = 0
+        self.trap: Trap | None = None
         self._chance = random.Random(seed)
         self._open: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
@@ -77,16 +101,34 @@ class Proxy:
             with suppress(OSError, asyncio.CancelledError):
                 there, back = await asyncio.open_connection(*self.target)
                 try:
-                    await asyncio.gather(self._requests(reader, back), self._replies(there, writer))
+                    caught = asyncio.Event()
+                    await asyncio.gather(self._requests(reader, back, caught), self._replies(there, writer, caught))
                 finally:
                     back.transport.abort()
         finally:
             self._open.discard(writer)
             writer.transport.abort()
 
-    async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _springs(self, *, executed: bool, chunk: bytes) -> bool:
+        """
+        Spring the trap where it is time; say whether it has sprung, now or before.
+        """
+        trap = self.trap
+        if trap is None:
+            return False
+        if not trap.sprung.is_set() and trap.executed == executed and (trap.told if executed else trap.mark) in chunk:
+            trap.let_go()
+        return trap.sprung.is_set()
+
+    async def _requests(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, caught: asyncio.Event
+    ) -> None:
         with suppress(OSError):
             while chunk := await reader.read(CHUNK):
+                if self._springs(executed=False, chunk=chunk):
+                    break
+                if self.trap is not None and self.trap.mark in chunk:
+                    caught.set()
                 if self.delay_s:
                     await asyncio.sleep(self.delay_s)
                 writer.write(chunk)
@@ -94,10 +136,13 @@ class Proxy:
         with suppress(OSError):
             writer.write_eof()
 
-    async def _replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, caught: asyncio.Event) -> None:
         swallow = False
         with suppress(OSError):
             while chunk := await reader.read(CHUNK):
+                if caught.is_set() and self._springs(executed=True, chunk=chunk):
+                    break
+                caught.clear()
                 if self.delay_s:
                     await asyncio.sleep(self.delay_s)
                 if not swallow and self.lose and self._chance.random() < self.lose:

@@ -54,11 +54,12 @@ class Row:
 @dataclass
 class Report:
     """
-    The rows of this run, and the faults that were left out with the reason.
+    The rows of this run, the faults that were left out with the reason, and what else was measured.
     """
 
     rows: list[Row] = field(default_factory=list)
-    skipped: dict[str, tuple[str, str]] = field(default_factory=dict)
+    skipped: dict[str, Sequence[str]] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
 
 
 def cells(row: Row) -> list[str]:
@@ -97,7 +98,8 @@ def footing(report: Report) -> str:
     """
     versions = ", ".join(sorted({row.versions for row in report.rows}))
     day = datetime.now(UTC).date().isoformat()
-    return f"Measured {day} with {versions}, Python {platform.python_version()}, {os.cpu_count()} cores."
+    measured = f"Measured {day} with {versions}, Python {platform.python_version()}, {os.cpu_count()} cores."
+    return "\n\n".join([*report.notes.values(), measured])
 
 
 def written(page: str, table: str, foot: str) -> str:
