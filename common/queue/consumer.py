@@ -292,7 +292,9 @@ class Consumer:
             return
         if taken.last_ids:
             self._waker.watch(taken.last_ids, self.wake)
-        wait_s = self._recheck_s if taken.ask_in_s is None else min(taken.ask_in_s, self._recheck_s)
+        # What lies in a stream can be another worker's turn; of a new entry in an empty one the waker tells.
+        recheck_s = self._recheck_s if taken.held else 2 * self._recheck_s
+        wait_s = recheck_s if taken.ask_in_s is None else min(taken.ask_in_s, recheck_s)
         if taken.why == "slots":
             wait_s = min(wait_s, _SLOT_POLL_S)
         await self._sleep(max(wait_s, 0.001))

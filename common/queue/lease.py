@@ -117,7 +117,7 @@ class Lease:
         while not stopped.is_set():
             try:
                 await self.beat()
-                pause_s = self.beat_s * random.uniform(0.9, 1.0)  # noqa: S311 - jitter, not a secret
+                pause_s = self.beat_s * random.uniform(0.95, 1.05)  # noqa: S311 - jitter, not a secret
             except GatewayError as error:
                 self._log.warning("heartbeat_failed", worker=self.name, error=str(error))
                 pause_s = min(1.0, self.beat_s)

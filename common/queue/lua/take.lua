@@ -3,7 +3,8 @@
 -- KEYS         per stream, in order of priority: stream, lanes, waiting, ready, retry, tries; then the gate: hash,
 --              tokens, slots
 -- ARGV         number of streams, group, worker, want, then the gate's nine
--- Reply        {why, ask again in ms (-1: nothing is due), streams worth watching, gate ms, wall ms, entries held,
+-- Reply        {why, ask again in ms (-1: nothing is due), streams worth watching, gate ms ('' = it was not asked), wall
+--              ms, entries held,
 --              {{stream number, id, fields, tries, verdict, permit}..}, {last generated id of each stream}, reason, mark}
 --              why: full | more | empty | rate | slots | paused
 -- Safe at OOM: passes (its first write is a ZREMRANGEBYSCORE, R15)
@@ -12,6 +13,30 @@
 
 local streams, group_name, worker, want = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 group = group_name
+
+-- Nothing lies anywhere, and the gate is the one the caller knows: then nothing is to be done, at the cost of a look.
+local function idle()
+  if redis.call('XLEN', key(1, STREAM)) > 0 then
+    return nil
+  end
+  local last = {}
+  for i = 1, streams do
+    local there, info = pcall(redis.call, 'XINFO', 'STREAM', key(i, STREAM))
+    local facts = {}
+    for f = 1, there and #info or 0, 2 do
+      facts[info[f]] = info[f + 1]
+    end
+    if facts.length ~= 0 or facts.groups == 0 then
+      return nil
+    end
+    last[i] = facts['last-generated-id']
+  end
+  return redis.call('HGET', KEYS[streams * 6 + 1], 'born') == ARGV[13] and last
+end
+local nothing_since = ARGV[13] ~= '' and idle()
+if nothing_since then
+  return { 'empty', -1, streams, '', 0, 0, {}, nothing_since, '', ARGV[13] }
+end
 
 -- Raises NOGROUP before anything is given out: what a script that fails midway gave out, nobody knows of.
 local summaries = {}
