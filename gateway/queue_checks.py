@@ -22,7 +22,7 @@ async def check(connections: Connections, settings: Settings, account: Account, 
     records = Records(connections, settings)
     made = await _make_groups(connections, AccountKeys(settings.key_prefix, account.user_id)) if fix else []
     stalled = await records.stalled(account.user_id)
-    return judge(account.user_id, await records.depths(account.user_id), stalled, made)
+    return judge(account.user_id, await records.depths(account.user_id), list(stalled), made)
 
 
 async def _make_groups(connections: Connections, keys: AccountKeys) -> list[str]:

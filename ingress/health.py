@@ -92,10 +92,10 @@ async def _work(services: Services) -> tuple[dict[str, Any], dict[str, Any]]:
     except GatewayError as error:
         unknown = {"ok": False, "detail": f"not known: {error}"}
         return unknown, unknown
-    streams = [stream for found in stalled for stream in found]
-    progress: dict[str, Any] = {"ok": not streams}
-    if streams:
-        progress |= {"stalled": streams, "detail": "Entries wait for more than 30 s and no worker is alive."}
+    wrong = {stream: detail for found in stalled for stream, detail in found.items()}
+    progress: dict[str, Any] = {"ok": not wrong}
+    if wrong:
+        progress |= {"stalled": list(wrong), "detail": " ".join(dict.fromkeys(wrong.values()))}
     paused = {
         account.user_id: {"for_s": round(usage.paused_ms / 1000, 1), "reason": usage.reason}
         for account, usage in zip(accounts, usages, strict=True)

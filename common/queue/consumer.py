@@ -28,6 +28,8 @@ _BACKOFF_MIN_S: Final = 0.1
 # What waits goes on within 2 s of Redis being back (design section 1), and this wait is the better part of it.
 _BACKOFF_MAX_S: Final = 1.0
 _SLOT_POLL_S: Final = 0.1
+# A turn is a few calls with a timeout of a second each. One that hangs is a bug, and must not stop the loop for ever.
+_TURN_S: Final = 30.0
 _MOST_BUGS: Final = 8
 
 
@@ -132,8 +134,9 @@ class Consumer:
                 await self._wake.wait()
                 continue
             try:
-                taken = await self._turn(free)
-            except GatewayError as error:
+                async with asyncio.timeout(_TURN_S):
+                    taken = await self._turn(free)
+            except (GatewayError, TimeoutError) as error:
                 failures += 1
                 await self._trouble(error, failures)
                 continue
@@ -170,7 +173,7 @@ class Consumer:
             self._grouped = True
         return await self._take(free)
 
-    async def _trouble(self, error: GatewayError, failures: int) -> None:
+    async def _trouble(self, error: GatewayError | TimeoutError, failures: int) -> None:
         """
         Wait out what went wrong with Redis, and say so once.
         """

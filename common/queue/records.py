@@ -25,11 +25,14 @@ from common.queue.ends import Ends
 from common.queue.entry import parse_tries
 from common.queue.keys import LANE, RETRY, AccountKeys, StreamKeys
 from common.queue.replies import read_hash, redis_ms
+from common.queue.role import RECHECK_EACH_S
 from common.settings import Settings
 
 _TIMES: Final = ("accepted_at", "received_at", "created", "finished_at", "not_before", "expires_at")
 _FLAGS: Final = ("reconciled", "resolved", "recovered")
 _STALLED_S: Final = 30.0
+# Longer than the slowest request; a process with many accounts looks at each less often.
+_SILENT_S: Final = 90.0
 _LOOK_EACH_S: Final = 1.0
 _PAGE: Final = 500
 
@@ -99,6 +102,7 @@ class Records:
         self._client: Redis = connections.commands
         self._ends = Ends(connections, settings.key_prefix)
         self._prefix = settings.key_prefix
+        self._accounts = len(settings.accounts)
 
     def _keys(self, user_id: str) -> AccountKeys:
         return AccountKeys(self._prefix, user_id)
@@ -243,26 +247,36 @@ class Records:
             oldest_ms=max(0, now_ms - int(first[0][0].split("-")[0])) if first else 0,
         )
 
-    async def stalled(self, user_id: str) -> list[str]:
+    async def stalled(self, user_id: str) -> dict[str, str]:
         """
-        Return the streams in which entries wait for more than 30 s and that no living worker reads.
+        Return the streams in which entries wait for more than 30 s and are not read as they should, and what is wrong.
+
+        Either no worker is alive, or one that is has not asked for work for 90 s. Asking shows as the idle time of its
+        consumer, in the stream that comes first for its role.
         """
         with mapped():
-            workers = keys.workers(self._prefix)
-            now_ms = await redis_ms(self._client, workers)
-            alive = set(await self._client.zrangebyscore(workers, now_ms, "+inf"))
-        stalled = []
+            living = keys.workers(self._prefix)
+            now_ms = await redis_ms(self._client, living)
+            alive = set(await self._client.zrangebyscore(living, now_ms, "+inf"))
+        account = self._keys(user_id)
+        stalled: dict[str, str] = {}
         for depth, group in zip(await self.depths(user_id), ("dispatcher", "dispatcher", "forwarder"), strict=True):
             if depth.total == 0 or depth.oldest_ms < _STALLED_S * 1000:
                 continue
+            first = account.events if group == "forwarder" else account.commands
             try:
-                consumers = await self._client.xinfo_consumers(depth.stream, group)
+                consumers = await self._client.xinfo_consumers(first.stream, group)
             except ResponseError:
                 consumers = []
             except REDIS_ERRORS as error:
                 raise meaning(error) from error
-            if not any(consumer["name"] in alive for consumer in consumers):
-                stalled.append(depth.stream)
+            workers = {str(consumer["name"]): consumer["idle"] for consumer in consumers if consumer["name"] in alive}
+            longest_ms = (_SILENT_S + RECHECK_EACH_S * self._accounts) * 1000
+            silent = sorted(name for name, idle_ms in workers.items() if idle_ms >= longest_ms)
+            if not workers:
+                stalled[depth.stream] = f"Entries wait for more than {_STALLED_S:g} s and no worker is alive."
+            elif silent:
+                stalled[depth.stream] = f"Entries wait, and nothing is read by {', '.join(silent)}."
         return stalled
 
 

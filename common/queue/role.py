@@ -22,7 +22,7 @@ from common.settings import Settings
 
 RoleName = Literal["dispatcher", "forwarder"]
 
-_RECHECK_EACH_S: Final = 0.5
+RECHECK_EACH_S: Final = 0.5
 _RESTART_S: Final = 1.0
 
 
@@ -52,7 +52,7 @@ class Role:
         self._connections = connections
         self._grace_s = grace_s
         # Many idle accounts ask less often each (design section 11).
-        recheck_s = max(BLOCK_S, _RECHECK_EACH_S * len(accounts))
+        recheck_s = max(BLOCK_S, RECHECK_EACH_S * len(accounts))
         self._waker = Waker(connections, recheck_s)
         self._settlers: list[Settler] = []
         self.consumers: list[Consumer] = []

@@ -204,7 +204,9 @@ local function turns(i, n)
   end
 end
 
+local asked = false
 local function fresh(i, n)
+  asked = asked or i == 1
   local reply = redis.call('XREADGROUP', 'GROUP', group, worker, 'COUNT', n, 'STREAMS', key(i, STREAM), '>')
   if not reply then
     return 0
@@ -367,6 +369,11 @@ for i = 1, streams do
       end
     end
   end
+end
+if not asked then
+  -- Nothing was read, for the gate lets nothing through: that the worker asks shall be seen all the same (health). This
+  -- reads from behind the end of its own history.
+  redis.call('XREADGROUP', 'GROUP', group, worker, 'COUNT', 1, 'STREAMS', key(1, STREAM), '18446744073709551615-0')
 end
 gate.save()
 return { why, ask_in, watch, string.format('%.3f', gate.now), gate.wall, held, given, last, gate.reason, gate.born }

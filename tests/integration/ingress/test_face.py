@@ -4,16 +4,23 @@ What all addresses have in common: keys, accounts, health, metrics, documentatio
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from common.errors import GatewayError
+from common.queue import records
+from common.queue.consumer import Taken
 from common.queue.gate import Gate, Limits
+from common.queue.keys import workers
 from tests.conftest import USER_ID
+from tests.harness import Queue, Recorder, eventually
 from tests.integration.ingress.conftest import API_KEY, CHAT, Gateway, Serve
 
 PROTECTED = ["/api/chats", "/api/token", "/api/commands/x", "/info", "/metrics"]
@@ -170,6 +177,47 @@ async def test_nobody_works(gateway: Gateway) -> None:
         answer.json()["status"],
         answer.json()["checks"]["progress"]["stalled"],
     )
+
+
+async def test_a_worker_that_reads_nothing_is_told(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A worker whose heart beats while its loop hangs makes it unhealthy; a pause of the gate does not.
+    """
+    monkeypatch.setattr(records, "_STALLED_S", 0.1)
+    monkeypatch.setattr(records, "_SILENT_S", 2.0)
+    queue, recorder, hangs = Queue(gateway.connections, gateway.settings), Recorder(), asyncio.Event()
+
+    async def status() -> int:
+        return (await gateway.http.get("/health")).status_code
+
+    async def waits_long() -> bool:
+        return (await queue.records.depths(USER_ID))[0].oldest_ms > 3000
+
+    async with queue.running(recorder) as role:
+        (consumer,) = role.consumers
+        consumer._recheck_s = 0.1
+        await queue.gate().pause(60.0, "402")
+        await queue.send("m1")
+        await eventually(waits_long)
+        assert await status() == 200
+
+        async def hang(_free: int) -> Taken:
+            await hangs.wait()
+            raise GatewayError("it hung")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(consumer, "_turn", hang)
+            await eventually(lambda: _is(503, status))
+            answer = (await gateway.http.get("/health")).json()["checks"]["progress"]
+            assert f"nothing is read by {role.lease.name}" in answer["detail"]
+            assert (await gateway.connections.commands.zscore(workers(queue.settings.key_prefix), role.lease.name)) or 0
+        hangs.set()
+        await eventually(lambda: _is(200, status))
+    await queue.intake.stop()
+
+
+async def _is(code: int, status: Callable[[], Awaitable[int]]) -> bool:
+    return await status() == code
 
 
 async def test_info_shows_no_secrets(serve: Serve) -> None:

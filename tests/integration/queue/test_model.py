@@ -326,9 +326,7 @@ class _QueueMachine(RuleBasedStateMachine):
             # Its group was lost meanwhile: the first run goes on (R6).
             self.run(worker.gate.finish(permit, permit, "open", passed=False))
             return
-        entry = Entry(
-            self.streams[number - 1].stream, entry_id, fields, tries, verdict, permit, wall_ms, self.limiter.now_ms
-        )
+        entry = Entry(self.streams[number - 1].stream, entry_id, fields, tries, verdict, permit, wall_ms)
         handed = Permit(worker.gate, permit=permit, token=permit, taken_ms=wall_ms, wait_s=0)
         worker.running[message.key] = _Running(entry, number, handed)
 
