@@ -15,6 +15,7 @@ local streams, group_name, worker, want = tonumber(ARGV[1]), ARGV[2], ARGV[3], t
 group = group_name
 
 -- Nothing lies anywhere, and the gate is the one the caller knows: then nothing is to be done, at the cost of a look.
+local mark = string.match(ARGV[11], ' (%S+)$')
 local function idle()
   if redis.call('XLEN', key(1, STREAM)) > 0 then
     return nil
@@ -31,11 +32,11 @@ local function idle()
     end
     last[i] = facts['last-generated-id']
   end
-  return redis.call('HGET', KEYS[streams * 6 + 1], 'born') == ARGV[13] and last
+  return redis.call('HGET', KEYS[streams * 6 + 1], 'born') == mark and last
 end
-local nothing_since = ARGV[13] ~= '' and idle()
+local nothing_since = mark and idle()
 if nothing_since then
-  return { 'empty', -1, streams, '', 0, 0, {}, nothing_since, '', ARGV[13] }
+  return { 'empty', -1, streams, '', 0, 0, {}, nothing_since, '', mark }
 end
 
 -- Raises NOGROUP before anything is given out: what a script that fails midway gave out, nobody knows of.
