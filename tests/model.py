@@ -279,11 +279,13 @@ class Queue:
 @dataclass
 class Request:
     """
-    One request to Avito on the gate's clock; `end_ms` None while it is open.
+    One request to Avito on the gate's clock; `end_ms` None until it has ended. `cut`: its process is gone, so it is not
+    open any more, and may arrive all the same.
     """
 
     start_ms: int
     end_ms: int | None = None
+    cut: bool = False
 
 
 @dataclass
@@ -312,7 +314,7 @@ class Limiter:
         self.made.append(request)
         counted = [one for one in self.made if one.end_ms is None or one.end_ms + self.window_ms > self.now_ms]
         assert len(counted) <= self.requests, f"{len(counted)} requests in a window: {counted}"
-        still_open = [one for one in self.made if one.end_ms is None]
+        still_open = [one for one in self.made if one.end_ms is None and not one.cut]
         assert len(still_open) <= self.connections, f"{len(still_open)} requests are open: {still_open}"
         self.made = counted
         return request

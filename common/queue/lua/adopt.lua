@@ -23,6 +23,22 @@ end
 local adopted, deleted = 0, 0
 gate.open(streams * 6 + 1, 7)
 
+-- The permits under which an entry may be out, by its id; of two streams' entries with one id nobody can tell.
+local permits
+local function permits_of(id)
+  if not permits then
+    permits = {}
+    for _, permit in ipairs(redis.call('ZRANGE', gate.slots, 0, -1)) do
+      local entry = string.match(permit, '^(%d+%-%d+)/')
+      if entry then
+        permits[entry] = permits[entry] or {}
+        table.insert(permits[entry], permit)
+      end
+    end
+  end
+  return permits[id] or {}
+end
+
 -- `idle` is at least how long it has been out: where the server's clock stepped back it says too little.
 local function adopt(i, id, idle)
   if not move(i, id, '~retry') then
@@ -57,6 +73,10 @@ for i = 1, streams do
       elseif not alive[name] and consumer.idle >= life then
         for _, row in ipairs(redis.call('XPENDING', key(i, STREAM), group, '-', '+', most - adopted, name)) do
           adopt(i, row[1], math.max(row[3], 2 * life))
+          -- Its process is gone, and its connection with it. Its token goes on counting: it may have arrived.
+          if #permits_of(row[1]) == 1 then
+            gate.freed[#gate.freed + 1] = permits_of(row[1])[1]
+          end
         end
       end
     elseif string.sub(name, 1, 1) ~= '~' and consumer.pending == 0 and not alive[name] and consumer.idle >= gone then
@@ -65,4 +85,5 @@ for i = 1, streams do
     end
   end
 end
+gate.free()
 return { adopted, deleted }

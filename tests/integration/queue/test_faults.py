@@ -13,19 +13,20 @@ from common.queue import scripts
 from common.queue.connection import connect
 from common.queue.dead import DeadLetters
 from common.queue.entry import Entry, Tries
-from common.queue.gate import Permit
+from common.queue.gate import Limits, Permit
 from common.queue.keys import workers
 from common.queue.outcomes import Done, Outcome, Retry
 from common.settings import Settings
 from tests import servers
-from tests.harness import USER_ID, Queue, Recorder, eventually
+from tests.harness import UNLIMITED, USER_ID, Queue, Recorder, eventually
 
 
-async def _take_as_a_worker_that_dies(queue: Queue, name: str, want: int = 5) -> None:
+async def _take_as_a_worker_that_dies(queue: Queue, name: str, want: int = 5, limits: Limits = UNLIMITED) -> None:
+    gate = queue.gate(limits)
     for stream in (queue.keys.commands, queue.keys.bulk):
         await scripts.ENSURE(queue.connections.commands, stream.indexes, ["dispatcher"])
-    keys = [*queue.keys.commands.indexes, *queue.keys.bulk.indexes, *queue.gate().keys]
-    await scripts.TAKE(queue.connections.commands, keys, [2, "dispatcher", name, want, *queue.gate().arguments])
+    keys = [*queue.keys.commands.indexes, *queue.keys.bulk.indexes, *gate.keys]
+    await scripts.TAKE(queue.connections.commands, keys, [2, "dispatcher", name, want, *gate.arguments])
 
 
 async def test_entries_of_a_dead_worker_are_taken_over_with_their_outcome_unknown(queue: Queue) -> None:
@@ -43,6 +44,24 @@ async def test_entries_of_a_dead_worker_are_taken_over_with_their_outcome_unknow
     assert ["m0", "m1", "m2"] == recorder.ids()
     assert (1, True) == (recorder.seen[0].tries.crashes, recorder.seen[0].tries.outcome_unknown)
     assert Tries() == recorder.seen[1].tries
+
+
+async def test_what_a_dead_worker_had_open_keeps_nobody_waiting(queue: Queue) -> None:
+    """
+    Its slots are free with its entries, long before its requests would have timed out; its tokens go on counting.
+    """
+    limits = Limits(requests=10, window_s=60.0, connections=2, timeout_s=30.0)
+    for n in range(2):
+        await queue.send(f"m{n}", f"c{n}")
+    await _take_as_a_worker_that_dies(queue, "dead-worker", limits=limits)
+    assert (await queue.gate(limits).usage()).slots_open == 2
+    recorder = Recorder()
+    async with queue.running(recorder, limits, life_s=0.4):
+        await recorder.count(2)
+        await eventually(queue.empty)
+        usage = await queue.gate(limits).usage()
+
+    assert (0, 2) == (usage.slots_open, usage.tokens_out)
 
 
 async def test_the_third_crash_is_a_dead_letter(queue: Queue) -> None:

@@ -474,6 +474,9 @@ class _QueueMachine(RuleBasedStateMachine):
             dead = message.worker not in (None, worker.name, *living) and life_s == 0
             if unknown_to_its_own or dead:
                 gone.append(message.key)
+        for run in [run for other in self.workers if not other.alive for run in other.running.values()]:
+            if run.request is not None and (run.number, run.entry.entry_id) in gone:
+                run.request.cut = True
         assert adopted == self.queue.adopt(gone)
 
     @rule(n=pick)
