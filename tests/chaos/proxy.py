@@ -69,10 +69,14 @@ class Proxy:
             yield proxy
         finally:
             proxy._server.close()
+            # Who was let in last begins in the next turn of the loop, and a connection is closed in the one after it.
+            await asyncio.sleep(0)
             proxy.cut()
-            for task in proxy._tasks:
-                task.cancel()
-            await asyncio.gather(*proxy._tasks, return_exceptions=True)
+            while tasks := list(proxy._tasks):
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                await asyncio.sleep(0)
 
     @property
     def url(self) -> str:
