@@ -161,7 +161,7 @@ async def test_an_account_without_its_group_keeps_no_other_from_being_looked_aft
     await client.xgroup_destroy(queues[0].keys.commands.stream, "dispatcher")
     # Taken under the own name, and unknown to the consumer: the reply was lost.
     arguments = [2, "dispatcher", role.lease.name, 1, *queues[1].gate().arguments]
-    await scripts.TAKE(client, other._script_keys, arguments)
+    await scripts.TAKE(client, other.script_keys, arguments)
     await role.janitor.sweep()
 
     retries = [await client.zcard(consumer.streams[0].indexes[4]) for consumer in (lost, other)]
