@@ -85,7 +85,6 @@ class MissedWebhooks:
             wait_s = self._retry_s
             try:
                 wait_s = await self.turn()
-                self._is_told = False
             except NoPermit as busy:
                 self._tell_once("search_put_off", str(busy))
             except (GatewayError, OSError) as error:
@@ -119,6 +118,7 @@ class MissedWebhooks:
         next_s = self._retry_s
         try:
             next_s = await self._round()
+            self._is_told = False
         finally:
             await self._leave(next_s)
         return next_s

@@ -74,7 +74,7 @@ class Waker:
 
     watching: list[Waker]
 
-    def __init__(self, _connections: Connections) -> None:
+    def __init__(self, _connections: Connections, _block_s: float = 0.0) -> None:
         self._watched: dict[str, Callable[[], None]] = {}
         self._stopped = asyncio.Event()
         self.watching.append(self)
