@@ -91,6 +91,8 @@ class Consumer:
         self.running: dict[tuple[int, str], asyncio.Task[None]] = {}
         self.progress_s = time.monotonic()
         self.recreated_groups = 0
+        # A group was made: heads that the lost one had blocked in another stream want a mend (janitor).
+        self.regrouped = False
         self._connections = connections
         self._keys = keys
         self.gate = gate
@@ -163,6 +165,7 @@ class Consumer:
         for stream in self.streams:
             made, length = await scripts.ENSURE(self._connections.commands, stream.indexes, [self.group])
             if made:
+                self.regrouped = True
                 self._log.info("group_made", stream=stream.stream, entries=length)
 
     async def _turn(self, free: int) -> Taken:

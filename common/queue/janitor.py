@@ -59,7 +59,7 @@ class Janitor:
 
     async def sweep(self) -> None:
         """
-        Adopt for all accounts that hold something, and every few passes mend their indexes.
+        Adopt for all accounts that hold something, and every few passes, or after a group was lost, mend their indexes.
         """
         busy = [consumer for consumer in self._consumers if consumer.held]
         if not busy or not self._lease.fresh:
@@ -70,7 +70,8 @@ class Janitor:
         for consumer in busy:
             try:
                 await self.adopt(consumer, living)
-                if self._passes % _MEND_EACH == 0:
+                if consumer.regrouped or self._passes % _MEND_EACH == 0:
+                    consumer.regrouped = False
                     await self.mend(consumer)
             except GroupLost:
                 # The consumer makes the group again with its next take.

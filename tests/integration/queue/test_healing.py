@@ -14,6 +14,9 @@ from common.errors import GroupLost
 from common.queue import consumer as consumers
 from common.queue import scripts
 from common.queue.connection import meaning
+from common.queue.entry import Entry
+from common.queue.gate import Permit
+from common.queue.outcomes import Done, Outcome
 from tests.harness import Queue, Recorder, eventually
 
 
@@ -82,6 +85,38 @@ async def test_a_group_that_stays_lost_is_asked_for_ever_more_slowly(
 
     assert [2, 3, 4] == pauses
     assert ["take_failed"] == [line["event"] for line in logs if line["log_level"] == "warning"]
+
+
+async def test_what_a_deleted_stream_had_blocked_goes_on_soon(queue: Queue) -> None:
+    """
+    A bulk message waits for an interactive one of its chat; when that stream is deleted, it goes with the janitor's
+    next pass, not only with one that mends everything.
+    """
+    release = asyncio.Event()
+
+    async def hold(entry: Entry, _permit: Permit) -> Outcome:
+        if entry.id == "m1":
+            await release.wait()
+        return Done("sent")
+
+    recorder = Recorder(hold)
+    async with queue.running(recorder):
+        await queue.send("m1", "a")
+        await recorder.count(1)
+        await queue.send("b1", "a", priority="bulk")
+        await eventually(lambda: _is_behind(queue))
+        await queue.connections.commands.delete(queue.keys.commands.stream)
+        try:
+            await recorder.count(2, 7.0)
+        finally:
+            release.set()
+
+    assert recorder.ids() == ["m1", "b1"]
+
+
+async def _is_behind(queue: Queue) -> bool:
+    consumers = await queue.connections.commands.xinfo_consumers(queue.keys.bulk.stream, "dispatcher")
+    return any(row["name"] == "~lane" and row["pending"] for row in consumers)
 
 
 async def test_a_turn_that_hangs_is_cut_short(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:

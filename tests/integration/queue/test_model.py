@@ -566,6 +566,8 @@ class _QueueMachine(RuleBasedStateMachine):
     def delete_a_stream(self, number: int) -> None:
         if self.run(self.client.delete(self.streams[number - 1].stream)):
             self.queue.lose_stream(number, "removed")
+            # What it had blocked in the other stream is told by the janitor's next pass.
+            self.queue.damaged = self.queue.mended = True
 
     @precondition(lambda self: len(self.queue.accepted) > 5 and not self.flushed)
     @rule()
