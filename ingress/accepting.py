@@ -197,18 +197,21 @@ async def _end(services: Services, account: Account, command_id: str, ask: Ask, 
     """
     if wait_s <= 0:
         return None
-    ending = asyncio.create_task(services.records.wait(account.user_id, command_id, wait_s), name=f"wait-{command_id}")
-    leaving = asyncio.create_task(ask.hung_up(), name=f"hung-up-{command_id}")
+    hung_up = asyncio.Event()
+    watching = asyncio.create_task(_watch(ask, hung_up), name=f"wait-{command_id}")
     try:
-        await asyncio.wait((ending, leaving), return_when=asyncio.FIRST_COMPLETED)
-        record = await ending if ending.done() else None
+        record = await services.records.wait(account.user_id, command_id, wait_s, hung_up)
     except GatewayError as error:
         _log.warning("wait.failed", user_id=account.user_id, command_id=command_id, error=str(error))
         return None
     finally:
-        for task in (ending, leaving):
-            task.cancel()
+        watching.cancel()
     return record if record is not None and record.ended else None
+
+
+async def _watch(ask: Ask, hung_up: asyncio.Event) -> None:
+    await ask.hung_up()
+    hung_up.set()
 
 
 def ended(record: CommandRecord) -> Response[answers.Sent]:

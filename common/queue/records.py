@@ -179,18 +179,21 @@ class Records:
         not_before = int(fields.get("not_before", 0))
         return state(owner, tries, ahead=not_before > now_ms)
 
-    async def wait(self, user_id: str, command_id: str, timeout_s: float) -> CommandRecord | None:
+    async def wait(
+        self, user_id: str, command_id: str, timeout_s: float, given_up: asyncio.Event | None = None
+    ) -> CommandRecord | None:
         """
         Wait until the command has ended, at most `timeout_s`, and return its record.
 
-        The end is published on `K:done`; a look every second makes up for a message lost in an outage.
+        The end is published on `K:done`; a look every second makes up for a message lost in an outage. `given_up`
+        ends it within that second: cancelled, it might go on, for a Redis call can swallow that (R5).
         """
         deadline_s = time.monotonic() + timeout_s
         async with self._ends.of(command_id) as ended:
             while True:
                 record = await self.command(user_id, command_id)
                 left_s = deadline_s - time.monotonic()
-                if record is None or record.ended or left_s <= 0:
+                if record is None or record.ended or left_s <= 0 or (given_up is not None and given_up.is_set()):
                     return record
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(ended.wait(), min(left_s, _LOOK_EACH_S))

@@ -23,6 +23,7 @@ from common.queue.outcomes import Outcome
 from common.queue.role import build_role
 from common.settings import Settings, load
 from ingress.app import create_app
+from ingress.services import Services, of_app
 from sandbox import Sandbox
 from tests.conftest import USER_ID
 from tests.fixtures_sandbox import sandbox, sandbox_options
@@ -38,8 +39,16 @@ class Gateway:
     A running ingress: an HTTP client with the key, and what lies behind it.
     """
 
-    def __init__(self, http: httpx.AsyncClient, settings: Settings, connections: Connections, avito: Avito) -> None:
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        services: Services,
+        settings: Settings,
+        connections: Connections,
+        avito: Avito,
+    ) -> None:
         self.http = http
+        self.services = services
         self.settings = settings
         self.connections = connections
         self.avito = avito
@@ -102,7 +111,7 @@ async def _serving(settings: Settings, connections: Connections) -> AsyncIterato
             base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30.0, trust_env=False
         ) as http:
             try:
-                yield Gateway(http, settings, connections, avito)
+                yield Gateway(http, of_app(app), settings, connections, avito)
             finally:
                 await http.aclose()
                 server.should_exit = True

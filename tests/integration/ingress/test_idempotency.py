@@ -185,10 +185,11 @@ async def test_a_caller_that_hangs_up_changes_nothing(replicas: list[Gateway]) -
     first, _ = replicas
     async with first.dispatching(send):
         with capture_logs() as logs:
+            waiting = first.services.records._ends._listeners
             leaving = asyncio.create_task(first.http.post("/api/messages/send", **keyed(TEXT, Prefer="wait=25")))
-            await eventually(lambda: bool(waiting_for_ends()))
+            await eventually(lambda: bool(waiting))
             leaving.cancel()
-            await eventually(lambda: not waiting_for_ends())
+            await eventually(lambda: not waiting)
             release.set()
             again = await first.http.post("/api/messages/send", **keyed(TEXT, Prefer="wait=20"))
 
@@ -198,10 +199,3 @@ async def test_a_caller_that_hangs_up_changes_nothing(replicas: list[Gateway]) -
         again.headers["idempotency-replayed"],
     )
     assert [] == [line for line in logs if line["log_level"] in ("warning", "error")]
-
-
-def waiting_for_ends() -> list[str]:
-    """
-    Return the names of the tasks that wait for the end of a command.
-    """
-    return [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("wait-")]
