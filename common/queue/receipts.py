@@ -58,14 +58,16 @@ class Receipts:
         self, user_id: str, chat_id: str, since_ms: int, mark: str, *, created_since_ms: int | None
     ) -> str | None:
         """
-        Return the oldest message seen since `since_ms` (Redis' clock) with this mark that is no command's result yet.
+        Return the oldest message seen after `since_ms` (Redis' clock) with this mark that is no command's result yet.
+
+        No echo of ours is there within the millisecond in which its attempt began: one of that time was there before.
 
         An echo may be late: what was created before `created_since_ms` (Avito's clock, None where it is not known) does
         not count, whenever it was seen.
         """
         keys = AccountKeys(self._prefix, user_id)
         with mapped():
-            ids = await self._connections.commands.zrangebyscore(keys.sent(chat_id), since_ms, "+inf")
+            ids = await self._connections.commands.zrangebyscore(keys.sent(chat_id), f"({since_ms}", "+inf")
             for message_id in map(str, ids):
                 seen, command_id, created = await self._connections.commands.hmget(
                     keys.event(message_id), "fingerprint", "command_id", "created"
@@ -91,5 +93,5 @@ class Receipts:
         return {
             message_id
             for message_id, owner, seen_ms in zip(message_ids, replies[::2], replies[1::2], strict=True)
-            if owner is not None or (seen_ms is not None and 0 < since_ms - seen_ms <= BEFORE_MS)
+            if owner is not None or (seen_ms is not None and 0 <= since_ms - seen_ms <= BEFORE_MS)
         }

@@ -15,6 +15,7 @@ from common.queue.dead import DeadLetters
 from common.queue.entry import Entry
 from common.queue.gate import Permit
 from common.queue.outcomes import Dead, Done, Outcome, Retry
+from common.queue.receipts import Receipts, fingerprint
 from common.queue.records import Records
 from common.queue.replies import read_rows
 from common.settings import Settings
@@ -252,3 +253,19 @@ async def test_many_may_ask_at_once(redis_url: str, queue: Queue) -> None:
     await patient.aclose()
 
     assert ["queued"] * 120 == [record.status for record in found if record is not None]
+
+
+async def test_an_echo_of_the_same_millisecond_was_there_before(queue: Queue) -> None:
+    """
+    What Avito has shown us when an attempt begins is not that attempt's result, though both have the same time.
+    """
+    receipts = Receipts(queue.connections, queue.settings.key_prefix)
+    client, mark = queue.connections.commands, fingerprint("text", {"text": "hello"})
+    await client.zadd(queue.keys.sent("c1"), {"by hand": 5000.0, "ours": 5001.0})
+    for message_id in ("by hand", "ours"):
+        await client.hset(queue.keys.event(message_id), "fingerprint", mark)
+
+    others = await receipts.others(USER_ID, "c1", ["by hand", "ours"], 5000)
+    echo = await receipts.echo(USER_ID, "c1", 5000, mark, created_since_ms=None)
+
+    assert ({"by hand"}, "ours") == (others, echo)
