@@ -1,8 +1,8 @@
 """
 For containers: `python -m gateway.healthcheck ingress|worker`. Exit code 0 when healthy, else 1 and a line why.
 
-Apart from the command line, so that it starts quickly; it reads `SERVER_PORT`, `REDIS_URL`, `KEY_PREFIX` from the
-environment alone.
+Apart from the command line, so that it starts quickly; it reads `SERVER_PORT`, `REDIS_URL`, `KEY_PREFIX` and
+`AVITO_USER_ID` from the environment alone.
 """
 
 from __future__ import annotations
@@ -15,12 +15,17 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
 from common.errors import GatewayError
 from common.queue.connection import connect, mapped
-from common.queue.keys import workers
+from common.queue.keys import AccountKeys, workers
 from common.queue.replies import redis_ms
 
 TIMEOUT_S: Final = 3.0
+# Longer than a worker of hundreds of accounts waits between two questions for one of them (common.queue.role).
+SILENT_MS: Final = 300_000
 
 
 def ingress_problem(port: int) -> str | None:
@@ -38,9 +43,10 @@ def ingress_problem(port: int) -> str | None:
     return None if status == 200 else f"the ingress on port {port} answers {status}"
 
 
-async def worker_problem(redis_url: str, prefix: str) -> str | None:
+async def worker_problem(redis_url: str, prefix: str, user_id: str | None = None) -> str | None:
     """
-    Ask Redis for a living worker of this host whose process is there; return what is wrong.
+    Ask Redis for a living worker of this host whose process is there, and whether it asks for what waits for this
+    account; return what is wrong.
     """
     connections = connect(redis_url, timeout_s=TIMEOUT_S)
     client = connections.commands
@@ -48,13 +54,33 @@ async def worker_problem(redis_url: str, prefix: str) -> str | None:
         with mapped():
             now_ms = await redis_ms(client, workers(prefix))
             alive = [str(name) for name in await client.zrangebyscore(workers(prefix), now_ms, "+inf")]
+            own = [name for name in alive if any(map(_is_running, pids_of([name], socket.gethostname())))]
+            if not own:
+                return f"Redis knows no living worker of host {socket.gethostname()}"
+            return None if user_id is None else await _silence(client, AccountKeys(prefix, user_id), own)
     except GatewayError as error:
         return str(error)
     finally:
         await connections.aclose()
-    if any(_is_running(pid) for pid in pids_of(alive, socket.gethostname())):
-        return None
-    return f"Redis knows no living worker of host {socket.gethostname()}"
+
+
+async def _silence(client: Redis, keys: AccountKeys, own: Sequence[str]) -> str | None:
+    """
+    Say which of our workers lets entries wait without asking for them: its heart beats, and its loop hangs. Asking
+    shows as the idle time of its consumer in the stream that comes first for its role.
+    """
+    for streams, group in (((keys.commands, keys.bulk), "dispatcher"), ((keys.events,), "forwarder")):
+        if not sum([await client.xlen(one.stream) for one in streams]):
+            continue
+        try:
+            consumers = await client.xinfo_consumers(streams[0].stream, group)
+        except ResponseError:
+            # No group yet: a worker makes it with its first question.
+            continue
+        for consumer in consumers:
+            if consumer["name"] in own and consumer["idle"] >= SILENT_MS:
+                return f"{consumer['name']} reads nothing while entries of {streams[0].stream} wait"
+    return None
 
 
 def pids_of(names: Iterable[str], host: str) -> list[int]:
@@ -85,7 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif role == "worker":
         redis_url = os.environ.get("REDIS_URL")
         if redis_url:
-            problem = asyncio.run(worker_problem(redis_url, os.environ.get("KEY_PREFIX") or "avito"))
+            prefix, user_id = os.environ.get("KEY_PREFIX") or "avito", os.environ.get("AVITO_USER_ID") or None
+            problem = asyncio.run(worker_problem(redis_url, prefix, user_id))
         else:
             problem = "REDIS_URL is not set: a worker in a container of its own needs it"
     else:

@@ -10,6 +10,7 @@ import socket
 import pytest
 
 from common.queue.connection import Connections
+from common.queue.keys import AccountKeys
 from common.queue.lease import Lease
 from gateway import healthcheck
 
@@ -37,6 +38,27 @@ async def test_worker_with_a_lease_is_healthy(connections: Connections, redis_ur
 
     await lease.leave()
     assert await healthcheck.worker_problem(redis_url, prefix) == f"Redis knows no living worker of host {HOST}"
+
+
+async def test_worker_that_lets_entries_wait_is_unhealthy(
+    connections: Connections, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Its heart beats, and it has not asked for what waits; an empty queue asks for nothing.
+    """
+    monkeypatch.setattr(healthcheck, "SILENT_MS", 0)
+    prefix = f"health-{os.urandom(6).hex()}"
+    lease, client = Lease(connections, prefix), connections.commands
+    stream = AccountKeys(prefix, "7").events.stream
+    await lease.beat()
+    await client.xgroup_create(stream, "forwarder", "0", mkstream=True)
+    await client.xgroup_createconsumer(stream, "forwarder", lease.name)
+    idle = await healthcheck.worker_problem(redis_url, prefix, "7")
+    await client.xadd(stream, {"kind": "message"})
+    waiting = await healthcheck.worker_problem(redis_url, prefix, "7")
+    await lease.leave()
+
+    assert (None, f"{lease.name} reads nothing while entries of {stream} wait") == (idle, waiting)
 
 
 async def test_redis_that_is_away_is_unhealthy() -> None:
