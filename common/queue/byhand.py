@@ -5,7 +5,6 @@ Ending a command by hand: taking it back, and saying what became of one whose ou
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -17,7 +16,7 @@ from common.queue.entry import parse_tries
 from common.queue.keys import AccountKeys
 from common.queue.receipts import KEPT_S
 from common.queue.replies import read_hash
-from common.queue.scripts import Argument
+from common.queue.scripts import Argument, flat
 from common.queue.settlement import RECORD_LIFE_S, callback
 
 Cancelled = Literal["cancelled", "sending", "ended", "unknown"]
@@ -39,7 +38,7 @@ async def cancel(client: Redis, account: AccountKeys, command_id: str) -> Cancel
     why = _CANCELLED_IN_DOUBT if parse_tries(raw).outcome_unknown else _CANCELLED
     told = callback(place.fields, command_id, "cancelled", None, why, place.now_ms)
     ended = ["status", "cancelled", "finished_at", str(place.now_ms)]
-    reply = await scripts.CANCEL(client, place.keys, [*place.args, len(ended), *ended, *_flat(told)])
+    reply = await scripts.CANCEL(client, place.keys, [*place.args, len(ended), *ended, *flat(told)])
     return "cancelled" if reply == "cancelled" else "sending" if reply == "sending" else "ended"
 
 
@@ -57,7 +56,7 @@ async def resolve(
         ended += ["message_id", message_id]
     told = callback(place.fields, command_id, "sent", message_id, None, place.now_ms)
     keys = [*place.keys, account.sent(place.fields.get("chat_id", "")), account.event(message_id or "-")]
-    args = [*place.args, KEPT_S * 1000, outcome, message_id or "", len(ended), *ended, *_flat(told)]
+    args = [*place.args, KEPT_S * 1000, outcome, message_id or "", len(ended), *ended, *flat(told)]
     reply: Resolved = await scripts.RESOLVE(client, keys, args)
     return reply
 
@@ -91,7 +90,3 @@ async def _find(client: Redis, account: AccountKeys, command_id: str) -> _Place 
     entry_id, life_ms = fields["entry_id"], RECORD_LIFE_S * 1000
     args: list[Argument] = [len(streams), "dispatcher", number, entry_id, command_id, account.done, life_ms]
     return _Place(fields, streams[number - 1].indexes[5], keys, args, time.time_ns() // 1_000_000)
-
-
-def _flat(fields: Mapping[str, str]) -> list[str]:
-    return [part for pair in fields.items() for part in pair]

@@ -15,6 +15,7 @@ from common.queue.connection import Connections, mapped
 from common.queue.entry import Tries
 from common.queue.keys import AccountKeys
 from common.queue.replies import read_rows
+from common.queue.scripts import flat
 from common.settings import Settings
 
 Side = Literal["commands", "events"]
@@ -98,11 +99,11 @@ class DeadLetters:
             tries = Tries(outcome_unknown=True, unknown_since_ms=int(unknown_since)).model_dump_json(exclude_none=True)
         record = keys.command(own_id) if side == "commands" else keys.event(own_id)
         status = "queued" if side == "commands" else "accepted"
-        flat = [part for pair in entry.items() for part in pair]
+        fields = flat(entry)
         new_id = await scripts.REDRIVE(
             self._client,
             [self._stream(user_id, side), source.stream, source.indexes[5], record],
-            [dead_id, letter.fields.get("source", ""), tries, len(flat), *flat, "status", status],
+            [dead_id, letter.fields.get("source", ""), tries, len(fields), *fields, "status", status],
         )
         return new_id or None
 

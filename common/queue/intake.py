@@ -16,7 +16,7 @@ from common.queue.commit import GroupCommit
 from common.queue.connection import Connections
 from common.queue.keys import AccountKeys, StreamKeys
 from common.queue.receipts import KEPT_S
-from common.queue.scripts import Argument
+from common.queue.scripts import Argument, flat
 from common.queue.settlement import RECORD_LIFE_S
 from common.settings import Settings
 
@@ -146,8 +146,8 @@ class Intake:
             0 if command.not_before_ms else self._longest,
             IDEMPOTENCY_LIFE_S * 1000,
             len(entry) * 2,
-            *_flat(entry),
-            *_flat(record),
+            *flat(entry),
+            *flat(record),
         ]
         names = stream.indexes
         return self._commit(keys)(
@@ -232,10 +232,6 @@ class Intake:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _flat(fields: Mapping[str, str]) -> list[str]:
-    return [part for pair in fields.items() for part in pair]
 
 
 def _command_fields(command: NewCommand, stream: StreamKeys) -> tuple[dict[str, str], dict[str, str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
@@ -41,6 +41,13 @@ class Script:
                 return await client.evalsha(self.digest, len(keys), *keys, *args)
             except NoScriptError:
                 return await client.eval(self.text, len(keys), *keys, *args)
+
+
+def flat(fields: Mapping[str, str]) -> list[str]:
+    """
+    Return names and values in turn, as scripts take the fields of entries and records.
+    """
+    return [part for pair in fields.items() for part in pair]
 
 
 def _text(name: str) -> str:

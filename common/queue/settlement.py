@@ -21,6 +21,7 @@ from common.queue.gate import Gate, Permit
 from common.queue.keys import AccountKeys, StreamKeys
 from common.queue.lease import Lease
 from common.queue.outcomes import Dead, Done, Outcome, Release, Retry
+from common.queue.scripts import flat
 
 RECORD_LIFE_S: Final = 72 * 3600
 _BATCH: Final = 256
@@ -123,10 +124,6 @@ def _json(value: object) -> str:
         return _JSON.encode(value).decode()
     except UnicodeEncodeError:
         return json.dumps(value, ensure_ascii=False).encode(errors="replace").decode()
-
-
-def _flat(fields: dict[str, str]) -> list[str]:
-    return [part for pair in fields.items() for part in pair]
 
 
 class Settler:
@@ -271,7 +268,7 @@ class Settler:
         else:
             self._end(item, fields, entry, outcome, now_ms, keys)
         if fields:
-            item["fields"] = _flat(fields)
+            item["fields"] = flat(fields)
         return item
 
     def _end(
@@ -294,7 +291,7 @@ class Settler:
             status = "failed"
             problem = f"{outcome.reason}: {outcome.detail}"
             item["action"] = "dead"
-            item["dead"] = _flat(dead_letter(entry, outcome, now_ms))
+            item["dead"] = flat(dead_letter(entry, outcome, now_ms))
             fields |= {"reason": outcome.reason, "detail": outcome.detail}
         if "id" not in entry.fields:
             # Added by hand: it has no record yet.
@@ -306,7 +303,7 @@ class Settler:
             item["message"] = message_id
             item["sent"] = len(keys) - 1
         if self._commands and (told := callback(entry.fields, entry.id, status, message_id, problem, now_ms)):
-            item["callback"] = _flat(told)
+            item["callback"] = flat(told)
 
 
 def _resolve(future: asyncio.Future[str], reply: str) -> None:
