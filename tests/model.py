@@ -197,11 +197,15 @@ class Queue:
             adopted += 1
         return adopted
 
-    def delete(self, key: Key, *, follower: bool) -> None:
+    def delete(self, key: Key, *, follower: bool, head: bool) -> None:
         """
         Somebody deletes an entry by hand; a worker's stays out until the worker is done with it.
+
+        Where its lane does not name it as the `head`, nobody can tell any more whose chat waits for it.
         """
         message = self.messages[key]
+        if not head:
+            message.chat = ""
         self.ends[message.id] = "removed"
         message.deleted = True
         if message.worker is None:
