@@ -6,29 +6,17 @@
 -- Reply        cancelled | sending | ended
 -- Safe at OOM: passes (XACK comes first)
 -- Owner-checked: an entry that is pending for a worker is left to it
--- include: lanes
+-- include: lanes, byhand
 
 local streams, i, id = tonumber(ARGV[1]), tonumber(ARGV[3]), ARGV[4]
-group = ARGV[2]
-local row = redis.call('XRANGE', key(i, STREAM), id, id)[1]
+local row, who = byhand.find()
 if not row then
-  return 'ended'
-end
-local who = owner(i, id)
-if who and string.sub(who, 1, 1) ~= '~' then
-  return 'sending'
+  return who
 end
 local lane = lane_of(row[2])
 redis.call('XACK', key(i, STREAM), group, id)
 redis.call('ZREM', key(i, RETRY), id)
 redis.call('ZREM', key(i, WAITING), lane .. SEPARATOR .. pad(id))
 remove_all(streams, i, { id }, { lane })
-local record, callbacks = KEYS[streams * 6 + 1], KEYS[streams * 6 + 2]
-local count = tonumber(ARGV[8])
-redis.call('HSET', record, unpack(ARGV, 9, 8 + count))
-redis.call('PEXPIRE', record, ARGV[7])
-if #ARGV > 8 + count then
-  redis.call('XADD', callbacks, '*', unpack(ARGV, 9 + count))
-end
-redis.call('PUBLISH', ARGV[6], ARGV[5])
+byhand.close(8)
 return 'cancelled'

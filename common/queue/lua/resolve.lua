@@ -8,17 +8,12 @@
 -- Reply        ok | sending | certain (nobody doubts it) | ended
 -- Safe at OOM: passes (ZREM comes first)
 -- Owner-checked: an entry that is pending for a worker is left to it
--- include: lanes
+-- include: lanes, byhand
 
 local streams, i, id = tonumber(ARGV[1]), tonumber(ARGV[3]), ARGV[4]
-group = ARGV[2]
-local row = redis.call('XRANGE', key(i, STREAM), id, id)[1]
+local row, who = byhand.find()
 if not row then
-  return 'ended'
-end
-local who = owner(i, id)
-if who and string.sub(who, 1, 1) ~= '~' then
-  return 'sending'
+  return who
 end
 local known, tries = pcall(cjson.decode, redis.call('HGET', key(i, TRIES), id) or '')
 if who ~= '~retry' or not known or type(tries) ~= 'table' or not tries.outcome_unknown then
@@ -33,20 +28,13 @@ if ARGV[9] == 'not_sent' then
   return 'ok'
 end
 remove_all(streams, i, { id }, { lane_of(row[2]) })
-local at = streams * 6
-local record, callbacks, own_messages, message = KEYS[at + 1], KEYS[at + 2], KEYS[at + 3], KEYS[at + 4]
-local count = tonumber(ARGV[11])
-redis.call('HSET', record, unpack(ARGV, 12, 11 + count))
-redis.call('PEXPIRE', record, ARGV[7])
 if ARGV[10] ~= '' then
+  local own_messages, message = KEYS[streams * 6 + 3], KEYS[streams * 6 + 4]
   local time = redis.call('TIME')
   redis.call('ZADD', own_messages, tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000), ARGV[10])
   redis.call('PEXPIRE', own_messages, ARGV[8])
   redis.call('HSET', message, 'command_id', ARGV[5])
   redis.call('PEXPIRE', message, ARGV[7])
 end
-if #ARGV > 11 + count then
-  redis.call('XADD', callbacks, '*', unpack(ARGV, 12 + count))
-end
-redis.call('PUBLISH', ARGV[6], ARGV[5])
+byhand.close(11)
 return 'ok'
