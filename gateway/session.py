@@ -5,13 +5,16 @@ A session: what one command of the command line works with.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from common.errors import GatewayError
 from common.queue import keys
 from common.queue.connection import Connections, connect, mapped
 from common.queue.replies import redis_ms
+from common.queue.reports import Reporter
 from common.settings import Account, Settings
 from gateway.embedded import EmbeddedServer
 from gateway.profile import Profile, read_profile
@@ -55,6 +58,8 @@ async def open_session(user_id: str | None = None) -> AsyncIterator[Session]:
         connections = connect(url)
         try:
             yield Session(profile, account, connections)
+            with contextlib.suppress(GatewayError):
+                await Reporter(connections, profile.settings.key_prefix).report()
         finally:
             await connections.aclose()
 

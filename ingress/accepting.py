@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -70,7 +69,6 @@ async def accept(
     mark = drafts.request_mark(*wanted) if key is not None else drafts.UNMARKED
     command = drafts.command(draft, options, now_ms=now_ms, key=key, mark=mark)
     stored = _stored(await in_time(services.intake.command(account.user_id, command)))
-    count(services, [command], [stored])
     if (record := await _end(services, account, stored.command_id, ask, ask.wait_s)) is not None:
         return with_headers(ended(record), [stored], ask)
     answer = answers.Accepted(
@@ -155,7 +153,6 @@ async def store_all(services: Services, account: Account, commands: Sequence[New
                     raise _conflict(name, f" The {len(stored)} before it are stored.")
                 case _:
                     stored.append(_stored(reply))
-    count(services, commands, stored)
     return stored
 
 
@@ -286,19 +283,3 @@ def listed(commands: Sequence[NewCommand], stored: Sequence[Stored]) -> list[ans
         )
         for command, one in zip(commands, stored, strict=True)
     ]
-
-
-def count(services: Services, commands: Sequence[NewCommand], stored: Sequence[Stored]) -> None:
-    """
-    Count what was stored and what was there before.
-    """
-    counters = services.counters
-    new = Counter(
-        (command.kind, command.priority)
-        for command, one in zip(commands, stored, strict=True)
-        if not isinstance(one, Duplicate)
-    )
-    for labels, number in new.items():
-        counters.commands.labels(*labels).inc(number)
-    if duplicates := len(stored) - new.total():
-        counters.duplicates.inc(duplicates)

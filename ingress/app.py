@@ -4,6 +4,7 @@ The application: all addresses put together.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
@@ -19,6 +20,7 @@ from common.garbage import rarely_collected
 from common.queue.connection import Connections, connect
 from common.queue.intake import Intake
 from common.queue.records import Records
+from common.queue.reports import Reporter
 from common.settings import Settings, load
 from ingress import (
     bulk,
@@ -39,7 +41,7 @@ from ingress import (
 from ingress.accounts import provide_account
 from ingress.asking import provide_ask
 from ingress.auth import require_key
-from ingress.counters import Counters, counting
+from ingress.counters import counting
 from ingress.services import STATE_KEY, Services, provide_services
 
 BODY_BYTES: Final = 1024 * 1024
@@ -51,14 +53,13 @@ def create_app(settings: Settings, connections: Connections, avito: Avito, *, ow
     """
     Make the application on connections that belong to the caller; what is in `own` is closed with it.
     """
-    counters = Counters()
     services = Services(
         settings=settings,
         connections=connections,
         avito=avito,
         intake=Intake(connections, settings),
         records=Records(connections, settings),
-        counters=counters,
+        reporter=Reporter(connections, settings.key_prefix),
     )
     api = Router(
         "/api",
@@ -80,7 +81,7 @@ def create_app(settings: Settings, connections: Connections, avito: Avito, *, ow
     )
     inner = Router("/", route_handlers=[*info.HANDLERS, *metrics.HANDLERS], guards=[require_key], security=_SECURITY)
     # The webhook counts for itself.
-    counted = Router("/", route_handlers=[api, inner, *health.HANDLERS], middleware=[counting(counters)])
+    counted = Router("/", route_handlers=[api, inner, *health.HANDLERS], middleware=[counting])
     app = Litestar(
         route_handlers=[counted, docs.assets(), *docs.HANDLERS, *webhooks.routes(services)],
         dependencies={"services": Provide(provide_services, sync_to_thread=False)},
@@ -106,13 +107,17 @@ def _lifespan(services: Services, own: tuple[Any, ...]) -> Any:
 @asynccontextmanager
 async def _running(services: Services, own: tuple[Any, ...]) -> AsyncIterator[None]:
     """
-    At the end let everything handed in have its reply.
+    Report what is counted; at the end let everything handed in have its reply.
     """
+    stopped = asyncio.Event()
+    reports = asyncio.create_task(services.reporter.run(stopped), name="reports")
     with rarely_collected():
         try:
             yield
         finally:
             await services.intake.stop()
+            stopped.set()
+            await reports
             for resource in own:
                 await resource.aclose()
 

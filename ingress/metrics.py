@@ -1,5 +1,5 @@
 """
-Metrics for Prometheus: this process' counters, and the state of gates and queues read from Redis at each scrape.
+Metrics for Prometheus: what all processes have counted, and the state of gates and queues, read from Redis.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from common.log import logger
 from common.queue.gate import Usage
 from common.queue.records import Depths
 from ingress.deadline import in_time
+from ingress.exposition import families
 from ingress.info import look
 from ingress.problems import documented
 from ingress.services import Services
@@ -104,11 +105,13 @@ def queue_name(stream: str) -> str:
 )
 async def metrics(services: NamedDependency[Services]) -> Response[str]:
     """
-    Return metrics as Prometheus text. While Redis is away the counters are there, and `avito_gateway_redis_up` is 0.
+    Return metrics as Prometheus text. While Redis is away only `avito_gateway_redis_up` is there, and it is 0.
     """
     accounts = services.settings.accounts
     state: State | None
+    totals: dict[str, str] = {}
     try:
+        totals = await in_time(services.reporter.totals())
         found = await in_time(asyncio.gather(*(look(services, account) for account in accounts)))
         state = {account.user_id: one for account, one in zip(accounts, found, strict=True)}
     except GatewayError as error:
@@ -116,8 +119,8 @@ async def metrics(services: NamedDependency[Services]) -> Response[str]:
         state = None
     registry = CollectorRegistry(auto_describe=False)
     registry.register(StateCollector(state))
-    text = generate_latest(services.counters.registry) + generate_latest(registry)
-    return Response(text.decode(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    text = families(totals, {}) + generate_latest(registry).decode()
+    return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 HANDLERS: Final = [metrics]

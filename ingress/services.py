@@ -13,8 +13,8 @@ from common.avito.client import Avito
 from common.queue.connection import Connections
 from common.queue.intake import Intake
 from common.queue.records import Records
+from common.queue.reports import Reporter
 from common.settings import Settings
-from ingress.counters import Counters
 
 STATE_KEY: Final = "services"
 
@@ -30,7 +30,7 @@ class Services:
     avito: Avito
     intake: Intake
     records: Records
-    counters: Counters
+    reporter: Reporter
 
 
 def of_app(app: Litestar) -> Services:

@@ -15,6 +15,7 @@ from litestar.exceptions import ClientException, MethodNotAllowedException, NotF
 from litestar.handlers import ASGIRouteHandler
 from litestar.types import Receive, Scope, Send
 
+from common import metrics
 from common.errors import GatewayError
 from common.log import logger
 from common.queue.intake import Accepted, Duplicate, NewEvent
@@ -68,27 +69,26 @@ class Webhook:
         """
         if not self._secrets.known(secret):
             raise NotFoundException
-        counters = self._services.counters
         try:
             envelope = read(await read_body(receive))
         except NotJsonError as error:
-            counters.webhooks.labels("bad").inc()
+            metrics.WEBHOOKS["bad"].inc()
             raise ProblemError("bad_json", f"The body is {error}.") from None
         if isinstance(envelope, Probe):
-            counters.webhooks.labels("probe").inc()
+            metrics.WEBHOOKS["probe"].inc()
             return
         account, known = self._account(envelope, secret)
         if not self._secrets.opens(account, secret):
             raise NotFoundException
         if envelope.kind != MESSAGE:
-            counters.webhooks.labels("ignored").inc()
+            metrics.WEBHOOKS["ignored"].inc()
             self._warn_once(envelope.kind[:64], account)
             return
         if not known:
-            counters.webhooks.labels(UNKNOWN_ACCOUNT).inc()
+            metrics.WEBHOOKS[UNKNOWN_ACCOUNT].inc()
             _log.warning("webhook.unknown_account", user_id=envelope.user_id[:64], message_id=envelope.message_id)
         reply = await self._store(account, envelope, known=known)
-        (counters.webhook_duplicate if isinstance(reply, Duplicate) else counters.webhook_accepted).inc()
+        metrics.WEBHOOKS["duplicate" if isinstance(reply, Duplicate) else "accepted"].inc()
 
     async def _store(self, account: Account, envelope: Envelope, *, known: bool) -> Accepted | Duplicate:
         event = NewEvent(
@@ -103,7 +103,7 @@ class Webhook:
         try:
             return await self._services.intake.event(account.user_id, event)
         except GatewayError:
-            self._services.counters.webhooks.labels("refused").inc()
+            metrics.WEBHOOKS["refused"].inc()
             raise
 
     def _account(self, envelope: Envelope, secret: str | None) -> tuple[Account, bool]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from common.metrics import GROWTH
 from common.queue.connection import Connections, connect
 from common.settings import Settings, load
 from tests import servers, topologies
@@ -32,6 +33,11 @@ def pytest_report_header() -> str:
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_counted_before() -> None:
+    GROWTH.take()
 
 
 @pytest.fixture(name="redis_url", scope="session")

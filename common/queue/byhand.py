@@ -18,6 +18,7 @@ from common.queue.receipts import KEPT_S
 from common.queue.replies import read_hash
 from common.queue.scripts import Argument, flat
 from common.queue.settlement import RECORD_LIFE_S, callback
+from common.queue.tally import Tally
 
 Cancelled = Literal["cancelled", "sending", "ended", "unknown"]
 Resolved = Literal["ok", "certain", "sending", "ended", "unknown"]
@@ -39,7 +40,10 @@ async def cancel(client: Redis, account: AccountKeys, command_id: str) -> Cancel
     told = callback(place.fields, command_id, "cancelled", None, why, place.now_ms)
     ended = ["status", "cancelled", "finished_at", str(place.now_ms)]
     reply = await scripts.CANCEL(client, place.keys, [*place.args, len(ended), *ended, *flat(told)])
-    return "cancelled" if reply == "cancelled" else "sending" if reply == "sending" else "ended"
+    if reply == "cancelled":
+        Tally(account.user_id, "commands").ended(place.fields.get("kind", ""), "cancelled", has_callback=bool(told))
+        return "cancelled"
+    return "sending" if reply == "sending" else "ended"
 
 
 async def resolve(
@@ -58,6 +62,8 @@ async def resolve(
     keys = [*place.keys, account.sent(place.fields.get("chat_id", "")), account.event(message_id or "-")]
     args = [*place.args, KEPT_S * 1000, outcome, message_id or "", len(ended), *ended, *flat(told)]
     reply: Resolved = await scripts.RESOLVE(client, keys, args)
+    if reply == "ok" and outcome == "sent":
+        Tally(account.user_id, "commands").ended(place.fields.get("kind", ""), "sent", has_callback=bool(told))
     return reply
 
 

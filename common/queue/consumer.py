@@ -318,4 +318,4 @@ def streams_of(keys: AccountKeys, role: str) -> tuple[StreamKeys, ...]:
     """
     Return the work streams of a role in order of priority.
     """
-    return (keys.commands, keys.bulk) if role == "dispatcher" else (keys.events,)
+    return keys.side("commands" if role == "dispatcher" else "events")

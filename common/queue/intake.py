@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from common import metrics
 from common.queue import scripts
 from common.queue.commit import GroupCommit
 from common.queue.connection import Connections
@@ -132,7 +133,7 @@ class Intake:
                 idempotency key is safe.
 
         """
-        return self._command_reply(command, await self._submitted(user_id, command))
+        return self._command_reply(user_id, command, await self._submitted(user_id, command))
 
     def _submitted(self, user_id: str, command: NewCommand) -> asyncio.Future[Any]:
         keys = AccountKeys(self._prefix, user_id)
@@ -168,7 +169,7 @@ class Intake:
         for command, reply in zip(commands, replies, strict=True):
             if isinstance(reply, BaseException):
                 raise reply
-            accepted.append(self._command_reply(command, reply))
+            accepted.append(self._command_reply(user_id, command, reply))
         return accepted
 
     async def event(self, user_id: str, event: NewEvent) -> Accepted | Duplicate:
@@ -198,7 +199,9 @@ class Intake:
             ],
         )
         if reply[0] == "duplicate":
+            metrics.EVENTS_DUPLICATE[user_id].inc()
             return Duplicate(event.id, reply[2])
+        metrics.EVENTS_ACCEPTED[user_id, "recovered" if event.recovered else event.kind].inc()
         return Accepted(event.id, reply[1], 0)
 
     async def stop(self) -> None:
@@ -217,11 +220,13 @@ class Intake:
             commit = self._commits[place] = GroupCommit(self._connections)
         return commit
 
-    def _command_reply(self, command: NewCommand, reply: list[Any]) -> CommandReply:
+    def _command_reply(self, user_id: str, command: NewCommand, reply: list[Any]) -> CommandReply:
         match reply:
             case ["accepted", entry_id, ahead]:
+                metrics.COMMANDS_ACCEPTED[user_id, command.kind, command.priority].inc()
                 return Accepted(command.id, entry_id, ahead)
             case ["duplicate", command_id, entry_id]:
+                metrics.COMMANDS_REPLAYED[user_id].inc()
                 return Duplicate(command_id, entry_id)
             case ["full", ahead]:
                 # As long as it takes until the queue is one tenth shorter.

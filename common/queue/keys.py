@@ -70,6 +70,12 @@ class AccountKeys:
         """
         return StreamKeys(self._key("events"))
 
+    def side(self, side: str) -> tuple[StreamKeys, ...]:
+        """
+        Return the work streams of `commands`, in order of priority, or of `events`.
+        """
+        return (self.commands, self.bulk) if side == "commands" else (self.events,)
+
     def gate(self, destination: str) -> tuple[str, str, str]:
         """
         Return hash, tokens and slots of the gate before `avito` or `n8n`.
@@ -148,3 +154,19 @@ def workers(prefix: str) -> str:
     Return the zset of living workers: one for all accounts.
     """
     return f"{prefix}:workers"
+
+
+def totals(prefix: str) -> str:
+    """
+    Return the hash of what all processes have counted.
+
+    It and the history have a tag of their own, so that one report is one script.
+    """
+    return f"{prefix}:{{metrics}}"
+
+
+def history(prefix: str, minute: int) -> str:
+    """
+    Return the hash of one minute, unix time / 60.
+    """
+    return f"{prefix}:{{metrics}}:history:{minute}"

@@ -16,6 +16,7 @@ from common.queue.gate import Gate
 from common.queue.janitor import PASS_S, Janitor
 from common.queue.keys import AccountKeys
 from common.queue.lease import BEAT_S, LIFE_S, Lease
+from common.queue.reports import Reporter
 from common.queue.settlement import Settler
 from common.queue.waker import Waker
 from common.settings import Settings
@@ -81,6 +82,7 @@ class Role:
                 )
             )
         self.janitor = Janitor(connections, self.lease, self.consumers, pass_s=janitor_s)
+        self._reporter = Reporter(connections, prefix)
         self._stopping = asyncio.Event()
         self._log = log.logger(name)
 
@@ -101,6 +103,7 @@ class Role:
         background_done = asyncio.Event()
         background = [
             self._supervise("lease", lambda: self.lease.run(background_done), background_done),
+            self._supervise("reports", lambda: self._reporter.run(background_done), background_done),
             self._supervise("janitor", lambda: self.janitor.run(self._stopping), self._stopping),
             self._supervise("waker", self._waker.run, self._stopping),
         ]

@@ -22,6 +22,7 @@ from common.queue.keys import AccountKeys, StreamKeys
 from common.queue.lease import Lease
 from common.queue.outcomes import Dead, Done, Outcome, Release, Retry
 from common.queue.scripts import flat
+from common.queue.tally import Tally
 
 RECORD_LIFE_S: Final = 72 * 3600
 _BATCH: Final = 256
@@ -154,6 +155,7 @@ class Settler:
         self._base_keys += [*gate.keys, streams[0].dead, keys.events.stream]
         self._waiting: list[tuple[Finished, asyncio.Future[str]]] = []
         self._flushing: asyncio.Task[None] | None = None
+        self._tally = Tally(keys.user_id, "commands" if self._commands else "events")
         self._log = log.logger("settle").bind(account=keys.user_id)
 
     async def settle(self, finished: Finished) -> str:
@@ -234,6 +236,8 @@ class Settler:
                 continue
             if reply == "lost":
                 self._log.info("settle_lost", entry=finished.entry.entry_id)
+            else:
+                self._tally.settled(finished.entry, finished.outcome, has_callback="callback" in item)
             _resolve(future, reply)
         return refused
 
