@@ -10,7 +10,8 @@ from common.queue import scripts
 from common.queue.connection import Connections
 from common.queue.consumer import streams_of
 from common.queue.keys import AccountKeys
-from common.queue.records import Depths, Records
+from common.queue.look import Depths
+from common.queue.records import Records
 from common.settings import Account, Settings
 from gateway.findings import Finding
 

@@ -11,9 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from common.errors import GatewayError
-from common.queue import keys
-from common.queue.connection import Connections, connect, mapped
-from common.queue.replies import redis_ms
+from common.queue.connection import Connections, connect
+from common.queue.records import Records
 from common.queue.reports import Reporter
 from common.settings import Account, Settings
 from gateway.embedded import EmbeddedServer
@@ -41,10 +40,7 @@ class Session:
         """
         Say whether a dispatcher or forwarder is alive somewhere.
         """
-        client = self.connections.commands
-        with mapped():
-            workers = keys.workers(self.settings.key_prefix)
-            return bool(await client.zcount(workers, await redis_ms(client, workers), "+inf"))
+        return bool(await Records(self.connections, self.settings).workers())
 
 
 @asynccontextmanager

@@ -12,22 +12,27 @@ from typing import Final
 
 from common.metrics import FAMILIES
 
+NONE_YET: Final = {family.name: "0" for family in FAMILIES.values() if family.type == "counter" and not family.labels}
+"""
+What is 0 before anybody has counted: that a counter appears shows no growth.
+"""
+
 _PARTS: Final = ("_bucket", "_count", "_sum")
 _BOUND: Final = re.compile(r'le="([^"]*)"')
 
 
-def families(totals: Mapping[str, str], states: Mapping[str, list[str]]) -> str:
+def text(totals: Mapping[str, str], states: Mapping[str, list[str]]) -> str:
     """
     Return the text. `totals` are series with their values; `states` lists lines by the name of their family.
 
-    Totals of families that this version does not know are left out; a counter without labels begins at 0.
+    Totals of families that this version does not know are left out, as are families of which there is nothing.
     """
     lines: dict[str, list[str]] = {name: list(states.get(name, ())) for name in FAMILIES}
     for series, value in totals.items():
         family = family_of(series)
         if family is not None:
             lines[family].append(f"{series} {value}")
-    return "".join(_family(name, found) for name, found in lines.items())
+    return "".join(_family(name, found) for name, found in lines.items() if found)
 
 
 def family_of(series: str) -> str | None:
@@ -44,8 +49,6 @@ def family_of(series: str) -> str | None:
 
 def _family(name: str, lines: list[str]) -> str:
     family = FAMILIES[name]
-    if not lines and family.type == "counter" and not family.labels:
-        lines = [f"{name} 0"]
     if family.type == "histogram":
         lines = sorted(lines, key=_by_bound)
     elif family.type == "counter":

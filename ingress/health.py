@@ -83,10 +83,10 @@ async def _work(services: Services) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     accounts = services.settings.accounts
     try:
-        stalled, usages = await in_time(
+        stalled, looks = await in_time(
             asyncio.gather(
                 asyncio.gather(*(services.records.stalled(account.user_id) for account in accounts)),
-                asyncio.gather(*(services.avito.gate(account).usage() for account in accounts)),
+                services.records.look([account.user_id for account in accounts]),
             ),
         )
     except GatewayError as error:
@@ -97,9 +97,9 @@ async def _work(services: Services) -> tuple[dict[str, Any], dict[str, Any]]:
     if wrong:
         progress |= {"stalled": list(wrong), "detail": " ".join(dict.fromkeys(wrong.values()))}
     paused = {
-        account.user_id: {"for_s": round(usage.paused_ms / 1000, 1), "reason": usage.reason}
-        for account, usage in zip(accounts, usages, strict=True)
-        if usage.paused_ms
+        account.user_id: {"for_s": round(seen.avito.paused_ms / 1000, 1), "reason": seen.avito.reason}
+        for account, seen in zip(accounts, looks, strict=True)
+        if seen.avito.paused_ms
     }
     return progress, {"ok": not paused} | ({"paused": paused} if paused else {})
 

@@ -4,7 +4,6 @@ What runs here: version, configuration without secrets, the gates and the queues
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -15,9 +14,6 @@ from litestar import get
 from litestar.di import NamedDependency
 from pydantic import SecretStr
 
-from common.queue.gate import Gate, Limits, Usage
-from common.queue.keys import AccountKeys
-from common.queue.records import Depths
 from common.settings import Account, Settings
 from ingress.deadline import in_time
 from ingress.health import SERVICE
@@ -50,12 +46,7 @@ async def info(services: NamedDependency[Services]) -> dict[str, Any]:
     Return the version, the configuration without secrets, and each account's gate and queues as they are now.
     """
     accounts = services.settings.accounts
-    found, gates = await in_time(
-        asyncio.gather(
-            asyncio.gather(*(look(services, account) for account in accounts)),
-            asyncio.gather(*(_n8n_gate(services, account).usage() for account in accounts)),
-        )
-    )
+    looks = await in_time(services.records.look([account.user_id for account in accounts]))
     return {
         "service": SERVICE,
         "version": program_version(),
@@ -63,33 +54,14 @@ async def info(services: NamedDependency[Services]) -> dict[str, Any]:
         "accounts": [
             destination(account)
             | {
-                "n8n_paused_ms": n8n.paused_ms,
-                "n8n_reason": n8n.reason,
-                "gate": asdict(usage),
-                "queues": [asdict(depth) for depth in depths],
+                "n8n_paused_ms": seen.n8n.paused_ms,
+                "n8n_reason": seen.n8n.reason,
+                "gate": asdict(seen.avito),
+                "queues": [asdict(depth) for depth in seen.queues],
             }
-            for account, (usage, depths), n8n in zip(accounts, found, gates, strict=True)
+            for account, seen in zip(accounts, looks, strict=True)
         ],
     }
-
-
-async def look(services: Services, account: Account) -> tuple[Usage, list[Depths]]:
-    """
-    Read an account's gate and queues.
-    """
-    usage = await services.avito.gate(account).usage()
-    return usage, await services.records.depths(account.user_id)
-
-
-def _n8n_gate(services: Services, account: Account) -> Gate:
-    """
-    Return the forwarder's gate, only to look at.
-    """
-    settings = services.settings
-    limits = Limits(
-        requests=None, window_s=60.0, connections=settings.forward_concurrency, timeout_s=settings.forward_timeout
-    )
-    return Gate(services.connections, AccountKeys(settings.key_prefix, account.user_id), "n8n", limits)
 
 
 def destination(account: Account) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from redis import exceptions
@@ -57,6 +57,8 @@ class Connections:
     commands: Redis
     blocking: Redis
 
+    takes_scripts_in_pipelines: ClassVar[bool] = True
+
     def place(self, key: str) -> int:  # noqa: ARG002 - one server holds all keys
         """
         Say where a key lies: only keys of one place can share a command.
@@ -105,6 +107,9 @@ class ClusterConnections(Connections):
     """
 
     __slots__ = ()
+
+    # redis-py's cluster client refuses EVALSHA there.
+    takes_scripts_in_pipelines: ClassVar[bool] = False
 
     def place(self, key: str) -> int:
         """

@@ -11,14 +11,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self, cast
+from typing import Any, Final, Literal, Self
 
 from common import log
 from common.errors import GatewayError, NoPermit
 from common.queue import scripts
-from common.queue.connection import Connections, mapped
+from common.queue.connection import Connections
 from common.queue.keys import AccountKeys
-from common.queue.replies import redis_ms
 from common.queue.scripts import Argument
 
 MARGIN_S: Final = 2.0
@@ -58,6 +57,14 @@ class Usage:
     max_connections: int
     paused_ms: int
     reason: str
+
+
+def read_usage(reply: list[Any], limit: int | None, max_connections: int) -> Usage:
+    """
+    Read what `lua/shared/usage.lua` replies.
+    """
+    tokens_out, slots_open, paused_ms, reason = reply
+    return Usage(tokens_out, limit, slots_open, max_connections, paused_ms, reason)
 
 
 class Gate:
@@ -213,27 +220,8 @@ class Gate:
         """
         Look at the gate without changing it.
         """
-        state, tokens, slots = self.keys
-        with mapped():
-            client = self._connections.commands
-            wall_ms, read = await asyncio.gather(
-                redis_ms(client, state), client.hmget(state, "now", "at", "paused_until", "reason", "probe")
-            )
-            fields = cast("list[str | None]", read)
-            now_ms = float(fields[0]) + max(0, wall_ms - int(fields[1] or 0)) if fields[0] else wall_ms
-            pipe = client.pipeline(transaction=False)
-            pipe.zcount(tokens, f"({now_ms}", "+inf")
-            pipe.zcount(slots, f"({now_ms}", "+inf")
-            tokens_out, slots_open = await pipe.execute()
-        paused_ms = max(0, round(float(fields[2] or 0) - now_ms))
-        return Usage(
-            tokens_out=tokens_out,
-            limit=self.limits.requests,
-            slots_open=slots_open,
-            max_connections=self.limits.connections,
-            paused_ms=paused_ms,
-            reason=fields[3] or "" if paused_ms or fields[4] is not None else "",
-        )
+        reply = await scripts.USAGE(self._connections.commands, self.keys, [])
+        return read_usage(reply, self.limits.requests, self.limits.connections)
 
 
 class Permit:

@@ -23,7 +23,8 @@ from common.queue.byhand import Cancelled, Resolved
 from common.queue.connection import REDIS_ERRORS, Connections, mapped, meaning
 from common.queue.ends import Ends
 from common.queue.entry import parse_tries
-from common.queue.keys import LANE, RETRY, AccountKeys, StreamKeys
+from common.queue.keys import RETRY, AccountKeys
+from common.queue.look import Depths, Look, look
 from common.queue.replies import read_hash, redis_ms
 from common.queue.role import RECHECK_EACH_S
 from common.settings import Settings
@@ -75,30 +76,14 @@ CommandRecord = Record
 EventRecord = Record
 
 
-@dataclass(frozen=True, slots=True)
-class Depths:
-    """
-    One stream now: `new` was not looked at yet, `retrying` waits for its time, `behind` for its chat's turn.
-
-    `oldest_ms` is the age of the oldest entry, `dead` the number of dead letters.
-    """
-
-    stream: str
-    total: int
-    new: int
-    in_flight: int
-    retrying: int
-    behind: int
-    dead: int
-    oldest_ms: int
-
-
 class Records:
     """
     Reads records and queues; `cancel` and `resolve` are its only changes.
     """
 
     def __init__(self, connections: Connections, settings: Settings) -> None:
+        self._connections = connections
+        self._settings = settings
         self._client: Redis = connections.commands
         self._ends = Ends(connections, settings.key_prefix)
         self._prefix = settings.key_prefix
@@ -218,37 +203,22 @@ class Records:
         """
         Return how long the account's three work streams are.
         """
-        account = self._keys(user_id)
-        roles = ((account.commands, "dispatcher"), (account.bulk, "dispatcher"), (account.events, "forwarder"))
-        return [await self._depth(stream, group) for stream, group in roles]
+        (found,) = await self.look([user_id])
+        return found.queues
 
-    async def _depth(self, stream: StreamKeys, group: str) -> Depths:
-        pipe = self._client.pipeline(transaction=False)
-        pipe.xlen(stream.stream)
-        pipe.xpending(stream.stream, group)
-        pipe.xlen(stream.dead)
-        pipe.xrange(stream.stream, count=1)
+    async def look(self, user_ids: Sequence[str]) -> list[Look]:
+        """
+        Return the queues and gates of accounts as they are now, in one round trip.
+        """
+        return await look(self._connections, self._settings, user_ids)
+
+    async def workers(self) -> int:
+        """
+        Return how many dispatchers and forwarders are alive.
+        """
+        living = keys.workers(self._prefix)
         with mapped():
-            now_ms, (total, pending, dead, first) = await asyncio.gather(
-                redis_ms(self._client, stream.stream), pipe.execute(raise_on_error=False)
-            )
-            for reply in (total, dead, first):
-                if isinstance(reply, Exception):
-                    raise reply
-        by_owner: dict[str, int] = {}
-        if isinstance(pending, dict):
-            by_owner = {row["name"]: row["pending"] for row in pending["consumers"]}
-        waiting = sum(by_owner.values())
-        return Depths(
-            stream=stream.stream,
-            total=total,
-            new=max(0, total - waiting),
-            in_flight=sum(count for name, count in by_owner.items() if not name.startswith("~")),
-            retrying=by_owner.get(RETRY, 0),
-            behind=by_owner.get(LANE, 0),
-            dead=dead,
-            oldest_ms=max(0, now_ms - int(first[0][0].split("-")[0])) if first else 0,
-        )
+            return int(await self._client.zcount(living, await redis_ms(self._client, living), "+inf"))
 
     async def stalled(self, user_id: str) -> dict[str, str]:
         """

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from common import log
-from common.errors import GatewayError
+from common.errors import GatewayError, RedisRefused
 from common.metrics import GROWTH, Growth, Sample
 from common.queue import keys, scripts
 from common.queue.connection import Connections, mapped
@@ -69,8 +69,11 @@ class Reporter:
     async def totals(self) -> dict[str, str]:
         """
         Report, and return what all processes have counted, as they have reported it: series -> value.
+
+        Raises `Outage` where it cannot be read.
         """
-        await self.report()
+        with contextlib.suppress(RedisRefused):
+            await self.report()
         with mapped():
             return await read_hash(self._connections.commands, keys.totals(self._prefix))
 

@@ -6,6 +6,7 @@ A file that says `-- include: gate, lanes` is run behind those files of `lua/sha
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-from common.queue.connection import mapped
+from common.queue.connection import Connections, mapped
 
 Argument = str | int | float
 
@@ -41,6 +42,27 @@ class Script:
                 return await client.evalsha(self.digest, len(keys), *keys, *args)
             except NoScriptError:
                 return await client.eval(self.text, len(keys), *keys, *args)
+
+    async def each(
+        self, connections: Connections, all_keys: Sequence[Sequence[str]], args: Sequence[Argument]
+    ) -> list[Any]:
+        """
+        Run it for several sets of keys with the same arguments, in one round trip where one server holds all of them.
+        """
+        client = connections.commands
+        if not connections.takes_scripts_in_pipelines:
+            return list(await asyncio.gather(*(self(client, keys, args) for keys in all_keys)))
+        pipe = client.pipeline(transaction=False)
+        for keys in all_keys:
+            pipe.evalsha(self.digest, len(keys), *keys, *args)
+        with mapped():
+            replies: list[Any] = await pipe.execute(raise_on_error=False)
+            for n, reply in enumerate(replies):
+                if isinstance(reply, NoScriptError):
+                    replies[n] = await self(client, all_keys[n], args)
+                elif isinstance(reply, Exception):
+                    raise reply
+        return replies
 
 
 def flat(fields: Mapping[str, str]) -> list[str]:
@@ -77,4 +99,6 @@ CANCEL: Final = Script("cancel")
 RESOLVE: Final = Script("resolve")
 REDRIVE: Final = Script("redrive")
 CLOCK: Final = Script("clock")
+LOOK: Final = Script("look")
+USAGE: Final = Script("usage")
 REPORT: Final = Script("report")

@@ -6,7 +6,7 @@
 -- Reply        {why, ask again in ms, gate ms, wall ms, permit, token, reason, mark}; why: ok | rate | slots | paused
 -- Safe at OOM: passes (its first write is a ZREMRANGEBYSCORE)
 -- Owner-checked: permits are unguessable by others: entry id or caller's name, and a number of the gate's own
--- include: gate
+-- include: clock, gate
 
 gate.open(1, 1)
 local limits = gate.limits

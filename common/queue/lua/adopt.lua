@@ -8,7 +8,7 @@
 -- Safe at OOM: passes (its first write is a ZREMRANGEBYSCORE)
 -- Owner-checked: only consumers that are neither `~...` nor alive, and idle for a name's life: a worker born after the
 --              names were read is not dead (R29). A consumer is deleted only with nothing pending (R30)
--- include: gate, lanes
+-- include: clock, gate, lanes
 
 local streams, caller, life, gone = tonumber(ARGV[1]), ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 group = ARGV[2]

@@ -5,7 +5,7 @@
 -- Reply        {gate ms, wall ms}
 -- Safe at OOM: passes
 -- Owner-checked: by the permit's name
--- include: gate
+-- include: clock, gate
 
 gate.open(1, 1)
 gate.ended(ARGV[10], ARGV[11], ARGV[12], ARGV[13] == '1')

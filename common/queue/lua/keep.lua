@@ -5,7 +5,7 @@
 -- Reply        {gate ms, wall ms, mark}
 -- Safe at OOM: passes (its first write is a ZREMRANGEBYSCORE)
 -- Owner-checked: by the permits' names
--- include: gate
+-- include: clock, gate
 
 gate.open(1, 1)
 for n = 10, #ARGV, 3 do

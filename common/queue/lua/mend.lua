@@ -6,7 +6,7 @@
 -- Reply        {next cursor of the lanes, of `~retry`, of `~lane` ('-' = from the start again), mended}
 -- Safe at OOM: passes (its first write is a ZREMRANGEBYSCORE)
 -- Owner-checked: it follows the pending list and changes no owner but from `~retry` or `~lane` to the same
--- include: gate, lanes
+-- include: clock, gate, lanes
 
 local streams, i, count = tonumber(ARGV[1]), tonumber(ARGV[3]), ARGV[7]
 group = ARGV[2]

@@ -5,7 +5,7 @@
 -- Reply        {ms until the pause ends, gate ms, wall ms}
 -- Safe at OOM: passes
 -- Owner-checked: not needed, a pause only grows
--- include: gate
+-- include: clock, gate
 
 gate.open(1, 1)
 local ms = tonumber(ARGV[10])

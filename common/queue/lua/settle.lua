@@ -10,7 +10,7 @@
 -- Safe at OOM: done and retry pass; dead is refused where it comes first, and the entry stays pending (R15)
 -- Owner-checked: an item whose entry is not pending for this worker is `lost` and changes nothing (R21); where the
 --              whole group is gone nobody else can own it, so a finished entry is deleted all the same
--- include: gate, lanes
+-- include: clock, gate, lanes
 
 local streams, worker, channel = tonumber(ARGV[1]), ARGV[3], ARGV[4]
 group = ARGV[2]

@@ -9,7 +9,7 @@
 --              why: full | more | empty | rate | slots | paused
 -- Safe at OOM: passes (its first write is a ZREMRANGEBYSCORE, R15)
 -- Owner-checked: indexes are followed only to entries that are pending where the index says (R19)
--- include: gate, lanes
+-- include: clock, gate, lanes
 
 local streams, group_name, worker, want = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 group = group_name

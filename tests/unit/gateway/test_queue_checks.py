@@ -8,7 +8,7 @@ import pytest
 
 from common.queue.connection import Connections
 from common.queue.keys import AccountKeys
-from common.queue.records import Depths
+from common.queue.look import Depths
 from common.settings import Settings
 from gateway.queue_checks import check, judge
 from tests.conftest import USER_ID

@@ -1,5 +1,5 @@
--- The gate (design section 4). Shared part: expects of `gate.open(keys_at, args_at)` that hash, tokens and slots stand in
--- KEYS from `keys_at`, and "the gate's nine" in ARGV from `args_at`: requests ('' = no rate), window ms, slots, hold ms
+-- The gate (design section 4). Shared part: expects `clock`, and of `gate.open(keys_at, args_at)` that hash, tokens and
+-- slots stand in KEYS from `keys_at`, and "the gate's nine" in ARGV from `args_at`: requests ('' = no rate), window ms, slots, hold ms
 -- (a request's longest life), margin ms, reserve, what the caller was told: how far the gate's clock is ahead of its own
 -- in ms and the gate's mark, with a space between ('' = it has not seen the gate yet), the caller's monotonic clock in
 -- ms, the name of that clock.
@@ -17,11 +17,6 @@
 local DISORDER_MS = 60000
 -- How long after its time a token is kept for the queue that was told of it.
 local LATE_MS = 1000
-
-local function wall_ms()
-  local t = redis.call('TIME')
-  return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
-end
 
 local gate = {}
 
