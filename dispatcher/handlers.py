@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from common import log
+from common import log, metrics
 from common.avito import calls
 from common.avito.answers import Meaning, Ok, Refused, Unknown, Unsent
 from common.avito.calls import Call
@@ -132,6 +132,7 @@ class Sender:
             return outcome or Done(status="expired")
         echo = await self._lookup.echo(entry, doubtful, permit) if doubtful else None
         if echo is not None:
+            self._looked("found")
             return reconciled(echo.message_id, _clock(permit, entry).line("look-up", "found"))
         return Dead("crashed", f"{entry.tries.crashes} workers ended while they handled it")
 
@@ -159,6 +160,7 @@ class Sender:
         is_enough = isinstance(command, SendText) or policy.ambiguous != "reconcile"
         echo = await self._lookup.echo(entry, command, permit) if is_enough else None
         if echo is not None:
+            self._looked("found")
             return reconciled(echo.message_id, clock.line("look-up", "found"))
         if policy.ambiguous == "hold":
             if not is_held(tries):
@@ -169,13 +171,20 @@ class Sender:
         found = await self._lookup.find(entry, command, permit)
         match found:
             case Found(message_id=message_id):
+                self._looked("found")
                 return reconciled(message_id, clock.line("look-up", "found"))
             case NotThere():
+                self._looked("not_found")
                 return not_there(tries) if exhausted(tries, policy) else None
             case OutOfReach():
+                self._looked("out_of_reach")
                 return out_of_reach()
             case _:
+                self._looked("failed")
                 return after_lookup_failure(found, tries, policy, clock.of("look-up", found))
+
+    def _looked(self, result: str) -> None:
+        metrics.RECONCILIATIONS[self._account.user_id, result].inc()
 
     async def _uploaded(self, entry: Entry, command: SendImage, permit: Permit) -> _Picture | Outcome:
         """

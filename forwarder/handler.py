@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from common import callbacks, log
+from common import callbacks, log, metrics
 from common.avito.client import Avito
 from common.http.pool import ClientPool
 from common.queue.connection import Connections
@@ -26,7 +26,7 @@ from forwarder.deliver import Guarded, Lender, post
 from forwarder.enrich import Chats
 from forwarder.headers import Headers, Stamp, webhook_id
 from forwarder.normalise import Surroundings, encode, normalise
-from forwarder.replies import Late, Reply
+from forwarder.replies import Late, Reply, short
 from forwarder.voice import VoiceLinks
 from forwarder.webhook import Webhook
 
@@ -119,6 +119,7 @@ class Forwarder:
         reply, attempt = await self._post(self._pool, url, body, headers, permit)
         found = decide.meaning(reply)
         permit.ended(aborted=isinstance(reply, Late), passed=not isinstance(found, decide.Down | decide.Cut))
+        self._count(reply, found)
         return await self._judge(entry, permit, found, attempt, at_n8n=True)
 
     async def _callback(self, entry: Entry, permit: Permit) -> Outcome:
@@ -138,6 +139,8 @@ class Forwarder:
         # Another host's answer does not show that n8n is back.
         passed = at_n8n and not isinstance(found, decide.Down | decide.Cut)
         permit.ended(aborted=isinstance(reply, Late), passed=passed)
+        if at_n8n:
+            self._count(reply, found)
         return await self._judge(entry, permit, found, attempt, at_n8n=at_n8n)
 
     async def _look_up(self, message: Webhook, entry: Entry) -> tuple[Chat | None, str | None]:
@@ -160,7 +163,12 @@ class Forwarder:
         at = datetime.fromtimestamp(permit.redis_ms() / 1000, UTC).isoformat(timespec="milliseconds")
         begun_s = time.monotonic()
         reply = await post(lender, url, body.encode(), headers, self._settings.forward_timeout)
-        return reply, {"at": at, "ms": round((time.monotonic() - begun_s) * 1000)}
+        took_s = time.monotonic() - begun_s
+        metrics.DELIVERY_REQUEST[()].observe(took_s)
+        return reply, {"at": at, "ms": round(took_s * 1000)}
+
+    def _count(self, reply: Reply, found: decide.Meaning) -> None:
+        metrics.N8N_ANSWERS[self._account.user_id, short(reply), type(found).__name__.lower()].inc()
 
     async def _judge(
         self, entry: Entry, permit: Permit, found: decide.Meaning, attempt: dict[str, object], *, at_n8n: bool
@@ -185,6 +193,7 @@ class Forwarder:
         Stop everybody who delivers to this n8n; what fails together is told once.
         """
         retry_after_s = found.retry_after_s if isinstance(found, decide.Down) else None
+        metrics.GATE_PAUSES[self._account.user_id, "n8n", "down"].inc()
         paused_s = await self._gate.pause(retry_after_s, f"n8n: {found.error}")
         now_s = time.monotonic()
         if now_s >= self._told_until_s:
@@ -195,6 +204,7 @@ class Forwarder:
         if not self._told_no_address:
             self._told_no_address = True
             self._log.warning("N8N_WEBHOOK_URL is not set: events wait until it is")
+        metrics.GATE_PAUSES[self._account.user_id, "n8n", "no_address"].inc()
         await self._gate.pause(NO_ADDRESS_PAUSE_S, "N8N_WEBHOOK_URL is not set")
         return Release("N8N_WEBHOOK_URL is not set")
 

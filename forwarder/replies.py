@@ -66,6 +66,23 @@ class Forbidden:
 Reply = Answered | Unsent | Late | CutOff | Forbidden
 
 
+def short(reply: Reply) -> str:
+    """
+    Name a reply: the class of its status (`2xx`), or what came instead.
+    """
+    match reply:
+        case Answered(status=status):
+            return f"{status // 100}xx"
+        case Unsent():
+            return "no_connection"
+        case Late():
+            return "timeout"
+        case CutOff():
+            return "cut_off"
+        case Forbidden():
+            return "forbidden"
+
+
 def read_answer(status: int, headers: Mapping[str, str], beginning: bytes) -> Answered:
     """
     Take what matters from an answer; `beginning` is the first part of its body, which success does not need.

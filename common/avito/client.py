@@ -10,7 +10,7 @@ from typing import Final
 
 import httpx
 
-from common import log
+from common import log, metrics
 from common.avito import calls
 from common.avito.answers import (
     Answer,
@@ -113,7 +113,7 @@ class Avito:
                 break
             await permit.token()
             begun_s = time.monotonic()
-            found = meaning(await self._attempt(permit, call, token.access_token, self._settings.connection_timeout))
+            found = meaning(await self._attempt(account, permit, call, token.access_token))
             _logger.debug(
                 "avito_call",
                 user_id=account.user_id,
@@ -158,6 +158,7 @@ class Avito:
             case Refused(message=message):
                 raise TokenRefused(_credentials_refused(message))
             case Limited(retry_after_s=after_s):
+                metrics.GATE_PAUSES[account.user_id, "avito", "rate_limited"].inc()
                 paused_s = await self.gate(account).pause(after_s, "rate_limited")
                 raise NoPermit(paused_s, "rate_limited")
             case Blocked(message=message) | Unsent(error=message):
@@ -171,13 +172,16 @@ class Avito:
 
     async def _fetch_token(self, account: Account, permit: Permit) -> Result:
         secret = account.client_secret.get_secret_value()
-        timeout_s = min(TOKEN_TIMEOUT_S, self._settings.connection_timeout)
-        return await self._attempt(permit, calls.token(account.client_id, secret), None, timeout_s)
+        return await self._attempt(account, permit, calls.token(account.client_id, secret), None)
 
-    async def _attempt(self, permit: Permit, call: Call, token: str | None, timeout_s: float) -> Result:
+    async def _attempt(self, account: Account, permit: Permit, call: Call, token: str | None) -> Result:
         """
         Make one HTTP attempt, for which the permit has just given a token (R40).
         """
+        timeout_s = self._settings.connection_timeout
+        if token is None:
+            timeout_s = min(TOKEN_TIMEOUT_S, timeout_s)
+        begun_s = time.monotonic()
         # What a cancelled attempt counts as: it may still arrive.
         result: Result = NoAnswer("cancelled", aborted=True)
         try:
@@ -189,17 +193,22 @@ class Avito:
             if isinstance(result, Answer) and result.server_ms is not None:
                 self._told = (result.server_ms, time.monotonic())
             # After the connection is closed: a token counts until the request can no longer arrive.
-            permit.ended(aborted=isinstance(result, NoAnswer) and result.aborted, passed=_passed(call, result))
+            found = meaning(result)
+            permit.ended(aborted=isinstance(result, NoAnswer) and result.aborted, passed=_passed(call, found))
+            metrics.AVITO_ANSWERS[account.user_id, type(found).__name__.lower()].inc()
+            metrics.AVITO_REQUEST[()].observe(time.monotonic() - begun_s)
         return result
 
     async def _paused(self, account: Account, found: Meaning) -> Meaning:
         match found:
             case Limited(retry_after_s=after_s):
+                metrics.GATE_PAUSES[account.user_id, "avito", "rate_limited"].inc()
                 paused_s = await self.gate(account).pause(after_s, "rate_limited")
                 _logger.warning("avito_limited", user_id=account.user_id, paused_s=paused_s)
                 return replace(found, retry_after_s=paused_s)
             case Blocked(status=status, message=message):
                 reason = f"HTTP {status}: {message}"
+                metrics.GATE_PAUSES[account.user_id, "avito", "blocked"].inc()
                 await self.gate(account).pause(BLOCKED_PAUSE_S, reason)
                 if self._blocked.get(account.user_id) != reason:
                     self._blocked[account.user_id] = reason
@@ -223,11 +232,11 @@ def _request(client: httpx.AsyncClient, call: Call, token: str | None) -> httpx.
     )
 
 
-def _passed(call: Call, result: Result) -> bool:
+def _passed(call: Call, found: Meaning) -> bool:
     """
     Say whether the attempt shows that a pause is over. A new access token shows nothing of the calls behind it.
     """
-    return call.form is None and isinstance(meaning(result), Ok | Refused)
+    return call.form is None and isinstance(found, Ok | Refused)
 
 
 def _without_token(failure: Refused | Limited | Blocked | Unsent) -> Meaning:

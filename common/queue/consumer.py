@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from common import log
+from common import log, metrics
 from common.errors import GatewayError, GroupLost, NoPermit, Outage, RoleChanged
 from common.queue import scripts
 from common.queue.connection import BLOCK_S, Connections
@@ -86,6 +86,8 @@ class Consumer:
         self.name = name
         self.streams = tuple(streams)
         self.group = group
+        # What its counts are told apart by: account and side.
+        self.labels = (keys.user_id, "events" if group == "forwarder" else "commands")
         self.held = 0
         self.taking = asyncio.Lock()
         self.running: dict[tuple[int, str], asyncio.Task[None]] = {}
@@ -189,6 +191,7 @@ class Consumer:
             if failures == 1:
                 # Made again at once, at 0; only if that does not help with back-off (R9).
                 self.recreated_groups += 1
+                metrics.GROUPS_RECREATED[self.labels].inc()
                 return
         await self._back_off(failures)
 

@@ -9,7 +9,7 @@ import random
 from collections.abc import Sequence
 from typing import Final
 
-from common import log
+from common import log, metrics
 from common.errors import GatewayError, GroupLost
 from common.queue import scripts
 from common.queue.connection import Connections
@@ -111,6 +111,7 @@ class Janitor:
         if adopted or deleted:
             self._log.warning("adopted", consumer=consumer.name, entries=adopted, consumers_deleted=deleted)
         if adopted:
+            metrics.ENTRIES_ADOPTED[consumer.labels].inc(adopted)
             consumer.wake()
         return int(adopted)
 
@@ -130,5 +131,6 @@ class Janitor:
             total += mended
         if total:
             self._log.warning("mended", consumer=consumer.name, entries=total)
+            metrics.ENTRIES_MENDED[consumer.labels].inc(total)
             consumer.wake()
         return total

@@ -12,7 +12,7 @@ import socket
 import time
 from typing import Final
 
-from common import log
+from common import log, metrics
 from common.errors import GatewayError
 from common.queue import keys, scripts
 from common.queue.connection import Connections
@@ -73,6 +73,7 @@ class Lease:
                 return
             lost, self.name = self.name, _new_name()
             self._log.warning("lease_lost", worker=lost, new_worker=self.name)
+            metrics.LEASES_LOST[()].inc()
         await scripts.HEARTBEAT(self._connections.commands, [self._key], [self.name, life_ms, "1"])
         self._entered = True
         self._renewed_s = asked_s
@@ -114,12 +115,17 @@ class Lease:
         """
         Beat until `stopped`; an outage is waited out.
         """
+        failed = False
         while not stopped.is_set():
             try:
                 await self.beat()
+                failed = False
                 pause_s = self.beat_s * random.uniform(0.95, 1.05)  # noqa: S311 - jitter, not a secret
             except GatewayError as error:
                 self._log.warning("heartbeat_failed", worker=self.name, error=str(error))
+                if not failed:
+                    metrics.REDIS_OUTAGES[()].inc()
+                failed = True
                 pause_s = min(1.0, self.beat_s)
             try:
                 await asyncio.wait_for(stopped.wait(), pause_s)

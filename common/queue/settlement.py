@@ -236,8 +236,11 @@ class Settler:
                 continue
             if reply == "lost":
                 self._log.info("settle_lost", entry=finished.entry.entry_id)
+                self._tally.lost()
             else:
-                self._tally.settled(finished.entry, finished.outcome, has_callback="callback" in item)
+                self._tally.settled(
+                    finished.entry, finished.outcome, self._gate.redis_ms(), has_callback="callback" in item
+                )
             _resolve(future, reply)
         return refused
 
