@@ -53,7 +53,9 @@ class Fleet:
 
     async def start(self, *roles: str, **environment: str) -> asyncio.subprocess.Process:
         """
-        Start a process with these roles and wait until it works; `environment` goes before the fleet's.
+        Start a process with these roles, or other arguments of `run`, and wait until it works.
+
+        `environment` goes before the fleet's.
         """
         path = self.folder / f"{len(self._logs)}-{'-'.join(roles)}-{secrets.token_hex(2)}.log"
         log = path.open("wb")
@@ -71,7 +73,7 @@ class Fleet:
         log.close()
         self.processes.append(process)
         self._logs[process.pid] = path
-        working = len([role for role in roles if role != "ingress"])
+        working = len([role for role in roles if role in ("dispatcher", "forwarder")])
 
         async def ready() -> bool:
             assert process.returncode is None, f"it ended: {self.log_of(process)}"
