@@ -16,12 +16,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from common.queue.connection import Connections
-from sandbox import Options, Sandbox
+from sandbox import AvitoFault, N8nFault, Options, Sandbox
 from tests.fleet import Fleet, fleet
 from tests.harness import USER_ID, eventually
 
 PAYLOAD = Path(__file__).resolve().parents[1] / "payloads" / "01_webhook_v3_text_in_2023.json"
 SENT, REPLAYED, EVENTS, DUPLICATES = 12, 2, 6, 3
+LABELS = ("kind", "priority", "side", "destination", "outcome", "reason", "answer", "meaning", "result")
 
 
 @pytest.fixture(name="sandbox_options")
@@ -127,3 +128,68 @@ async def test_totals_are_those_of_all_processes(
         totals = await _totals(running)
 
     assert totals["avito_answers ok"] >= 2 * SENT
+
+
+async def test_every_end_and_every_answer_is_counted(
+    connections: Connections, redis_url: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """
+    Sent, found in the chat, refused, expired, cancelled, put off by a 429; and an event for which n8n was down once.
+    """
+    chat_id, limited = [chat.id for chat in sandbox.avito.chats][:2]
+    sandbox.faults.add(AvitoFault(kind="drop", taken=True, skip=1, count=1, path=f"*/{chat_id}/messages"))
+    sandbox.faults.add(AvitoFault(kind="status", status=429, retry_after_s=1, count=1, path=f"*/{limited}/messages"))
+    sandbox.faults.add(N8nFault(kind="status", status=503, count=1))
+    webhook = json.loads(PAYLOAD.read_text(encoding="utf-8"))
+    webhook["payload"]["value"]["user_id"] = int(USER_ID)
+    quick = {"RECONCILE_INTERVAL": "0", "RETRY_MIN_WAIT": "0.05", "RETRY_MAX_WAIT": "0.2"}
+    async with fleet(connections, redis_url, sandbox, tmp_path, **quick) as running:
+        await running.start("ingress")
+        for text in ("sent", "found"):
+            await running.send(chat_id, text)
+        await running.send("u2i-nobody", "refused")
+        await running.send(chat_id, "expired", expires_in=0.001)
+        await running.send(limited, "limited")
+        cancelled = await running.send(chat_id, "cancelled")
+        assert (await running.client.delete(f"/api/commands/{cancelled}")).status_code == 200
+        await running.webhook(webhook)
+        await running.start("dispatcher", "forwarder")
+        await eventually(running.queue.empty, 30)
+        for process in running.processes[1:]:
+            # What it has not reported yet it reports now.
+            await running.stop(process)
+        text = await _scrape(running)
+
+    found = {
+        (sample.name.removeprefix("avito_gateway_"), *(sample.labels[one] for one in LABELS if one in sample.labels)): (
+            sample.value
+        )
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if family.type == "counter"
+    }
+    http = {key for key in found if key[0] == "http_requests_total"}
+    assert {
+        ("commands_accepted_total", "text", "interactive"): 6,
+        ("commands_finished_total", "text", "sent"): 3,
+        ("commands_finished_total", "text", "failed"): 1,
+        ("commands_finished_total", "text", "expired"): 1,
+        ("commands_finished_total", "text", "cancelled"): 1,
+        ("dead_letters_added_total", "commands", "rejected"): 1,
+        ("events_accepted_total", "message"): 1,
+        ("events_finished_total", "message", "delivered"): 1,
+        ("webhooks_total", "accepted"): 1,
+        # An access token, two sends, and the look into the chat.
+        ("avito_answers_total", "ok"): 4,
+        ("avito_answers_total", "refused"): 1,
+        ("avito_answers_total", "limited"): 1,
+        ("avito_answers_total", "unknown"): 1,
+        ("reconciliations_total", "found"): 1,
+        ("gate_pauses_total", "avito", "rate_limited"): 1,
+        ("gate_pauses_total", "n8n", "down"): 1,
+        ("n8n_answers_total", "5xx", "down"): 1,
+        ("n8n_answers_total", "2xx", "delivered"): 1,
+        ("leases_lost_total",): 0,
+        ("redis_outages_total",): 0,
+    } == {key: value for key, value in found.items() if key not in http}
+    assert http
