@@ -126,8 +126,13 @@ async def test_full_redis_refuses_and_recovers(serve: Serve) -> None:
             for path, body in (("/api/messages/send", {"chat_id": CHAT, "text": "x"}), ("/webhook/avito", event())):
                 await _assert_refused(gateway, "POST", path, body)
             assert ([], []) == (await gateway.commands(), await gateway.events())
+            # What was counted cannot be reported now; what is known can be read.
+            scrape = (await gateway.http.get("/metrics")).text
+            assert "avito_gateway_redis_up 1\n" in scrape
+            assert 'avito_gateway_webhooks_total{result="refused"}' not in scrape
 
             await connections.commands.config_set("maxmemory", "0")
             answer = await gateway.http.post("/webhook/avito", json=event())
             assert (200, 1) == (answer.status_code, len(await gateway.events()))
+            assert 'avito_gateway_webhooks_total{result="refused"} 1\n' in (await gateway.http.get("/metrics")).text
         await connections.aclose()
