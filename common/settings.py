@@ -144,6 +144,7 @@ class Settings(BaseSettings):
     retry_min_wait: Seconds = 1.0
     retry_max_wait: Seconds = 10.0
     api_key: OptionalSecret = None
+    console: bool = True
 
     avito_base_url: Address = "https://api.avito.ru"
     key_prefix: str = Field(default="avito", pattern=r"^[A-Za-z0-9_.:-]+$")

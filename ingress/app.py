@@ -41,6 +41,7 @@ from ingress import (
 from ingress.accounts import provide_account
 from ingress.asking import provide_ask
 from ingress.auth import require_key
+from ingress.console.app import console
 from ingress.counters import counting
 from ingress.services import STATE_KEY, Services, provide_services
 
@@ -82,8 +83,9 @@ def create_app(settings: Settings, connections: Connections, avito: Avito, *, ow
     inner = Router("/", route_handlers=[*info.HANDLERS, *metrics.HANDLERS], guards=[require_key], security=_SECURITY)
     # The webhook counts for itself.
     counted = Router("/", route_handlers=[api, inner, *health.HANDLERS], middleware=[counting])
+    pages = [console()] if settings.console else []
     app = Litestar(
-        route_handlers=[counted, docs.assets(), *docs.HANDLERS, *webhooks.routes(services)],
+        route_handlers=[counted, docs.assets(), *docs.HANDLERS, *pages, *webhooks.routes(services)],
         dependencies={"services": Provide(provide_services, sync_to_thread=False)},
         exception_handlers=problems.HANDLERS,
         lifespan=[_lifespan(services, own)],
