@@ -100,6 +100,10 @@ node: $(NODE)/node_modules/.made ## build, lint, scan and test n8n's community n
 chaos: $(VENV)/.dev ## run the tests with killed processes and broken connections
 	$(BIN)/python -m pytest -m chaos
 
+.PHONY: console
+console: $(VENV)/.dev ## run the tests of the console in Chromium; without one say so
+	$(BIN)/python -m pytest -m browser -n auto -rs tests/console
+
 N8N_DIR ?= .n8n
 
 .PHONY: n8n
