@@ -11,6 +11,8 @@
 -- Owner-checked: indexes are followed only to entries that are pending where the index says (R19)
 -- include: clock, gate, lanes
 
+local HELD_MS = 1500
+
 local streams, group_name, worker, want = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 group = group_name
 
@@ -291,7 +293,11 @@ end
 
 local why, ask_in, watch, paused = 'empty', -1, streams, gate.paused_for()
 local bulk_waits = false
-if paused then
+local reason = gate.reason
+if redis.call('HEXISTS', gate.hash, 'held_since') == 1 then
+  -- An operator's hold (hold.lua) has no end that could be told: who waits asks often enough to go on within 2 s of it.
+  why, ask_in, watch, reason = 'paused', HELD_MS, 0, 'operator'
+elseif paused then
   why, ask_in, watch = 'paused', math.ceil(paused), 0
 elseif streams == 1 then
   from(1, want)
@@ -377,4 +383,4 @@ if not asked then
   redis.call('XREADGROUP', 'GROUP', group, worker, 'COUNT', 1, 'STREAMS', key(1, STREAM), '18446744073709551615-0')
 end
 gate.save()
-return { why, ask_in, watch, string.format('%.3f', gate.now), gate.wall, held, given, last, gate.reason, gate.born }
+return { why, ask_in, watch, string.format('%.3f', gate.now), gate.wall, held, given, last, reason, gate.born }

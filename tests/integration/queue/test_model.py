@@ -35,6 +35,7 @@ from common.queue.consumer import Consumer, streams_of
 from common.queue.dead import DeadLetters
 from common.queue.entry import Entry, parse_tries
 from common.queue.gate import Gate, Limits, Permit
+from common.queue.hold import REASON, Holds
 from common.queue.intake import Accepted, Duplicate, Intake, NewCommand
 from common.queue.janitor import Janitor
 from common.queue.keys import AccountKeys
@@ -151,6 +152,7 @@ class _QueueMachine(RuleBasedStateMachine):
         self.sound = False
         self.queue = model.Queue()
         self.flushed = False
+        self.held = False
         self.keyed: list[tuple[NewCommand, str]] = []
         number = next(self.numbers)
         self.settings = load(
@@ -163,6 +165,7 @@ class _QueueMachine(RuleBasedStateMachine):
             max_queue_wait=1e6,
         )
         self.keys = AccountKeys(self.settings.key_prefix, USER_ID)
+        self.holds = Holds(self.connections, self.settings.key_prefix)
         self.streams = streams_of(self.keys, GROUP)
         self.workers: list[_Worker] = []
         self.ids = itertools.count(1)
@@ -301,6 +304,9 @@ class _QueueMachine(RuleBasedStateMachine):
             return
         why, _ask, _watch, gate_ms, wall_ms, _held, rows, _last, reason, mark = reply
         worker.gate.told(gate_ms, wall_ms, mark)
+        if why != "empty":
+            assert (reason == REASON) == self.held
+        assert not (self.held and rows), "given out while an operator holds it"
         permits = [row[5] for row in rows if row[5]]
         if reason != "state_lost" and why != "paused":
             assert not rows or self.limiter.now_ms >= self.limiter.paused_until_ms, "given out in a pause"
@@ -581,6 +587,7 @@ class _QueueMachine(RuleBasedStateMachine):
         for message_id, status in self.queue.ends.items():
             self.queue.ends[message_id] = "flushed" if status == "failed" else status
         self.limiter.probe = None
+        self.held = False
         self.queue.damaged = False
         for worker in self.workers:
             for run in worker.running.values():
@@ -645,6 +652,18 @@ class _QueueMachine(RuleBasedStateMachine):
         paused_s = self.run(self.worker(n).gate.pause(seconds, "429"))
         self.limiter.paused_until_ms = max(self.limiter.paused_until_ms, self.limiter.now_ms + round(paused_s * 1000))
         self.limiter.probe = ""
+
+    @precondition(lambda self: not self.held)
+    @rule()
+    def an_operator_holds_it(self) -> None:
+        assert self.run(self.holds.hold(USER_ID, "commands", by="test"))
+        self.held = True
+
+    @precondition(lambda self: self.held)
+    @rule()
+    def an_operator_lets_it_go_on(self) -> None:
+        assert self.run(self.holds.resume(USER_ID, "commands"))
+        self.held = False
 
     @rule(n=pick)
     def read_for_the_api(self, n: int) -> None:
@@ -715,6 +734,8 @@ class _QueueMachine(RuleBasedStateMachine):
         for worker in list(self.workers):
             worker.alive = False
             self.run(self.client.zadd(keys.workers(self.settings.key_prefix), {worker.name: 1}))
+        if self.held:
+            self.an_operator_lets_it_go_on()
         worker = self.be_born()
         self.the_janitor_passes(len(self.workers))
         self.nothing_is_lost()

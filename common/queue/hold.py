@@ -1,0 +1,91 @@
+"""
+Holding: an operator stops one direction of an account's queue, and lets it go on.
+
+It lies in the gate's hash, so it survives restarts; after a loss of Redis' data it is gone like everything else there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, cast
+
+from redis.asyncio import Redis
+
+from common.queue import scripts
+from common.queue.connection import Connections, mapped
+from common.queue.keys import AccountKeys
+
+Direction = Literal["commands", "events"]
+
+DIRECTIONS: Final[tuple[Direction, ...]] = ("commands", "events")
+REASON: Final = "operator"
+"""
+What `take` gives as the reason of its pause.
+"""
+CHARS: Final = 200
+"""
+How much is kept of who and why.
+"""
+
+_GATES: Final[Mapping[Direction, str]] = {"commands": "avito", "events": "n8n"}
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """
+    Since when (unix ms) a direction is held, by whom and why; the words are the operator's own.
+    """
+
+    since_ms: int
+    by: str
+    why: str
+
+
+Held = Mapping[Direction, Hold]
+
+
+class Holds:
+    """
+    Holds directions of all accounts. Workers obey within 2 s: they ask that often while something waits.
+    """
+
+    def __init__(self, connections: Connections, prefix: str) -> None:
+        self._client: Redis = connections.commands
+        self._prefix = prefix
+
+    def _key(self, user_id: str, direction: Direction) -> str:
+        return AccountKeys(self._prefix, user_id).gate(_GATES[direction])[0]
+
+    async def hold(self, user_id: str, direction: Direction, *, by: str, why: str = "") -> bool:
+        """
+        Give nothing of this direction out until `resume`; say whether it went before.
+
+        Requests under way go on, as do reads for the REST API. Nothing is lost; what expires meanwhile does so.
+        """
+        return not await self._change(user_id, direction, "1", by, why)
+
+    async def resume(self, user_id: str, direction: Direction) -> bool:
+        """
+        Let a direction go on; say whether it was held.
+        """
+        return bool(await self._change(user_id, direction, "0", "", ""))
+
+    async def _change(self, user_id: str, direction: Direction, to: str, by: str, why: str) -> str:
+        key = self._key(user_id, direction)
+        return str(await scripts.HOLD(self._client, [key], [to, by[:CHARS], why[:CHARS]]))
+
+    async def of(self, user_id: str) -> Held:
+        """
+        Return the directions of an account that are held.
+        """
+        pipe = self._client.pipeline(transaction=False)
+        for direction in DIRECTIONS:
+            pipe.hmget(self._key(user_id, direction), "held_since", "held_by", "held_why")
+        with mapped():
+            found = cast("list[list[str | None]]", await pipe.execute())
+        return {
+            direction: Hold(int(since), by or "", why or "")
+            for direction, (since, by, why) in zip(DIRECTIONS, found, strict=True)
+            if since
+        }
