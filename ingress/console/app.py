@@ -10,6 +10,7 @@ from typing import Final
 from litestar import Router, get
 from litestar.datastructures import CacheControlHeader
 from litestar.di import Provide
+from litestar.params import FromPath
 from litestar.static_files import create_static_files_router
 from litestar_htmx import HTMXRequest
 
@@ -25,7 +26,7 @@ _ASSETS_S: Final = 7 * 24 * 3600
 
 
 @get("/{path:path}")
-async def no_such_page(path: str) -> None:
+async def no_such_page(path: FromPath[str]) -> None:
     """
     Answer with the console's own page, not with the API's problem.
     """

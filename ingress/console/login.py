@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 from litestar import Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import QueryParameter
+from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect
 from litestar.status_codes import HTTP_303_SEE_OTHER
 from litestar_htmx import HTMXRequest
@@ -77,7 +77,7 @@ async def log_out(request: HTMXRequest) -> Response[Any]:
 
 
 @get("/language/{code:str}")
-async def choose_language(request: HTMXRequest, code: str, next_: Next = None) -> Response[Any]:
+async def choose_language(request: HTMXRequest, code: FromPath[str], next_: Next = None) -> Response[Any]:
     """
     Speak this language from now on.
     """
