@@ -174,6 +174,36 @@ def tail(chat_id: str | None, user_id: str | None, *, no_text: bool, as_json: bo
     raise SystemExit(_run(following.follow(user_id, chat_id=chat_id, as_json=as_json, with_text=not no_text)))
 
 
+DIRECTION = click.argument("direction", required=False, type=click.Choice(["commands", "events"]))
+
+
+@cli.command()
+@DIRECTION
+@click.option("--reason", "why", default="", metavar="TEXT", help="Told to whoever looks.")
+@ACCOUNT
+def pause(direction: Any, why: str, user_id: str | None) -> None:
+    """
+    Stop sending to Avito (commands), delivering to n8n (events), or both, until `resume`.
+
+    Everything is still accepted and kept. Requests under way end, and reads over the REST API go on.
+    """
+    from gateway import hold  # noqa: PLC0415
+
+    raise SystemExit(_run(hold.hold(direction, user_id, why=why)))
+
+
+@cli.command()
+@DIRECTION
+@ACCOUNT
+def resume(direction: Any, user_id: str | None) -> None:
+    """
+    Go on after `pause`: within 2 s, in order, within the limit.
+    """
+    from gateway import hold  # noqa: PLC0415
+
+    raise SystemExit(_run(hold.resume(direction, user_id)))
+
+
 @cli.command()
 @click.argument("chat_id", metavar="CHAT")
 @click.option("--yes", is_flag=True, help="Do not ask.")

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from common.queue import scripts
 from common.queue.connection import Connections
 from common.queue.consumer import streams_of
+from common.queue.hold import Holds
 from common.queue.keys import AccountKeys
 from common.queue.look import Depths
 from common.queue.records import Records
 from common.settings import Account, Settings
+from gateway import hold
 from gateway.findings import Finding
 
 
@@ -23,7 +25,10 @@ async def check(connections: Connections, settings: Settings, account: Account, 
     records = Records(connections, settings)
     made = await _make_groups(connections, AccountKeys(settings.key_prefix, account.user_id)) if fix else []
     stalled = await records.stalled(account.user_id)
-    return judge(account.user_id, await records.depths(account.user_id), list(stalled), made)
+    found = judge(account.user_id, await records.depths(account.user_id), list(stalled), made)
+    held = await Holds(connections, settings.key_prefix).of(account.user_id)
+    advice = "`avito-gateway resume` lets it go on."
+    return found + [Finding("WARN", f"queue {account.user_id}", line, advice) for line in hold.lines(held)]
 
 
 async def _make_groups(connections: Connections, keys: AccountKeys) -> list[str]:

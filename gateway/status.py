@@ -10,7 +10,9 @@ from typing import Any, Final, Literal
 
 import click
 
+from common.queue.hold import Direction, Holds
 from common.queue.records import Records
+from gateway import hold
 from gateway.session import open_session
 
 _HEAD = ("id", "status", "kind", "chat_id", "message_id", "reason", "detail")
@@ -23,7 +25,13 @@ async def show(message_id: str, user_id: str | None, *, as_json: bool) -> int:
     async with open_session(user_id) as session:
         records = Records(session.connections, session.settings)
         account_id = session.account.user_id
-        record = await records.command(account_id, message_id) or await records.event(account_id, message_id)
+        command = await records.command(account_id, message_id)
+        record = command or await records.event(account_id, message_id)
+        held = {}
+        if record is not None and not record.ended:
+            side: Direction = "events" if command is None else "commands"
+            holds = await Holds(session.connections, session.settings.key_prefix).of(account_id)
+            held = {side: holds[side]} if side in holds else {}
     if record is None:
         click.echo(
             f"Nothing is known of {message_id} in account {account_id}. Records are kept for 72 hours.", err=True
@@ -33,7 +41,7 @@ async def show(message_id: str, user_id: str | None, *, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(shown, ensure_ascii=False, indent=2))
     else:
-        for line in lines(shown):
+        for line in (*lines(shown), *hold.lines(held)):
             click.echo(line)
     return 0
 

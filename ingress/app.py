@@ -18,6 +18,8 @@ from common.avito.client import Avito
 from common.errors import SettingsError
 from common.garbage import rarely_collected
 from common.queue.connection import Connections, connect
+from common.queue.history import History
+from common.queue.hold import Holds
 from common.queue.intake import Intake
 from common.queue.records import Records
 from common.queue.reports import Reporter
@@ -60,6 +62,8 @@ def create_app(settings: Settings, connections: Connections, avito: Avito, *, ow
         avito=avito,
         intake=Intake(connections, settings),
         records=Records(connections, settings),
+        holds=Holds(connections, settings.key_prefix),
+        history=History(connections, settings),
         reporter=Reporter(connections, settings.key_prefix),
     )
     api = Router(
@@ -82,10 +86,10 @@ def create_app(settings: Settings, connections: Connections, avito: Avito, *, ow
     )
     inner = Router("/", route_handlers=[*info.HANDLERS, *metrics.HANDLERS], guards=[require_key], security=_SECURITY)
     # The webhook counts for itself.
-    counted = Router("/", route_handlers=[api, inner, *health.HANDLERS], middleware=[counting])
     pages = [console()] if settings.console else []
+    counted = Router("/", route_handlers=[api, inner, *health.HANDLERS, *pages], middleware=[counting])
     app = Litestar(
-        route_handlers=[counted, docs.assets(), *docs.HANDLERS, *pages, *webhooks.routes(services)],
+        route_handlers=[counted, docs.assets(), *docs.HANDLERS, *webhooks.routes(services)],
         dependencies={"services": Provide(provide_services, sync_to_thread=False)},
         exception_handlers=problems.HANDLERS,
         lifespan=[_lifespan(services, own)],

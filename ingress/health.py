@@ -16,6 +16,8 @@ from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
 
 from common.errors import GatewayError
 from common.queue.connection import mapped
+from common.queue.hold import held
+from common.queue.records import iso
 from ingress.deadline import in_time
 from ingress.services import Services
 
@@ -32,15 +34,15 @@ async def health(services: NamedDependency[Services]) -> Response[dict[str, Any]
     """
     Say whether Redis answers, whether the queues make progress, and whether the gate to Avito is open.
 
-    A paused gate is told, and is not unhealthy: it opens again by itself.
+    A paused gate is told, and is not unhealthy: it opens again by itself. So is what an operator holds.
     """
-    redis, (progress, gate) = await asyncio.gather(_redis(services), _work(services))
+    redis, (progress, gate, holds) = await asyncio.gather(_redis(services), _work(services))
     healthy = redis["ok"] and progress["ok"]
     body = {
         "status": "healthy" if healthy else "unhealthy",
         "service": SERVICE,
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "checks": {"redis": redis, "progress": progress, "gate": gate},
+        "checks": {"redis": redis, "progress": progress, "gate": gate, "held": holds},
     }
     return Response(body, status_code=HTTP_200_OK if healthy else HTTP_503_SERVICE_UNAVAILABLE)
 
@@ -77,9 +79,9 @@ async def _ping(services: Services) -> None:
         await services.connections.commands.ping()
 
 
-async def _work(services: Services) -> tuple[dict[str, Any], dict[str, Any]]:
+async def _work(services: Services) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """
-    Look at the queues and the gates of all accounts.
+    Look at the queues, the gates and the holds of all accounts.
     """
     accounts = services.settings.accounts
     try:
@@ -91,7 +93,7 @@ async def _work(services: Services) -> tuple[dict[str, Any], dict[str, Any]]:
         )
     except GatewayError as error:
         unknown = {"ok": False, "detail": f"not known: {error}"}
-        return unknown, unknown
+        return unknown, unknown, unknown
     wrong = {stream: detail for found in stalled for stream, detail in found.items()}
     progress: dict[str, Any] = {"ok": not wrong}
     if wrong:
@@ -101,7 +103,16 @@ async def _work(services: Services) -> tuple[dict[str, Any], dict[str, Any]]:
         for account, seen in zip(accounts, looks, strict=True)
         if seen.avito.paused_ms
     }
-    return progress, {"ok": not paused} | ({"paused": paused} if paused else {})
+    since = {
+        account.user_id: {direction: iso(str(hold.since_ms)) for direction, hold in held(seen).items()}
+        for account, seen in zip(accounts, looks, strict=True)
+        if held(seen)
+    }
+    return (
+        progress,
+        {"ok": not paused} | ({"paused": paused} if paused else {}),
+        {"ok": not since} | ({"since": since} if since else {}),
+    )
 
 
 HANDLERS: Final = [health, live, ready]

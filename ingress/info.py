@@ -14,6 +14,7 @@ from litestar import get
 from litestar.di import NamedDependency
 from pydantic import SecretStr
 
+from common.queue.hold import held
 from common.settings import Account, Settings
 from ingress.deadline import in_time
 from ingress.health import SERVICE
@@ -57,6 +58,7 @@ async def info(services: NamedDependency[Services]) -> dict[str, Any]:
                 "n8n_paused_ms": seen.n8n.paused_ms,
                 "n8n_reason": seen.n8n.reason,
                 "gate": asdict(seen.avito),
+                "held": {direction: asdict(hold) for direction, hold in held(seen).items()},
                 "queues": [asdict(depth) for depth in seen.queues],
             }
             for account, seen in zip(accounts, looks, strict=True)

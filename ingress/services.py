@@ -11,6 +11,8 @@ from litestar import Litestar, Request
 
 from common.avito.client import Avito
 from common.queue.connection import Connections
+from common.queue.history import History
+from common.queue.hold import Holds
 from common.queue.intake import Intake
 from common.queue.records import Records
 from common.queue.reports import Reporter
@@ -30,6 +32,8 @@ class Services:
     avito: Avito
     intake: Intake
     records: Records
+    holds: Holds
+    history: History
     reporter: Reporter
 
 

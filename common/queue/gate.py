@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -46,9 +46,20 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """
+    Since when (unix ms) an operator holds the queue before a gate, by whom and why; the words are the operator's own.
+    """
+
+    since_ms: int
+    by: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """
-    The gate as it is now; `limit` None means no rate.
+    The gate as it is now; `limit` None means no rate, `hold` None that nobody holds it.
     """
 
     tokens_out: int
@@ -57,14 +68,23 @@ class Usage:
     max_connections: int
     paused_ms: int
     reason: str
+    hold: Hold | None = None
 
 
 def read_usage(reply: list[Any], limit: int | None, max_connections: int) -> Usage:
     """
     Read what `lua/shared/usage.lua` replies.
     """
-    tokens_out, slots_open, paused_ms, reason = reply
-    return Usage(tokens_out, limit, slots_open, max_connections, paused_ms, reason)
+    tokens_out, slots_open, paused_ms, reason, *held = reply
+    return Usage(tokens_out, limit, slots_open, max_connections, paused_ms, reason, read_hold(held))
+
+
+def read_hold(fields: Sequence[str | None]) -> Hold | None:
+    """
+    Read the fields `held_since`, `held_by`, `held_why` of a gate; None when nobody holds it.
+    """
+    since, by, why = fields
+    return Hold(int(since), by or "", why or "") if since else None
 
 
 class Gate:
@@ -222,6 +242,12 @@ class Gate:
         """
         reply = await scripts.USAGE(self._connections.commands, self.keys, [])
         return read_usage(reply, self.limits.requests, self.limits.connections)
+
+    async def coming_back(self) -> list[int]:
+        """
+        Return in how many ms each token that is out comes back if nothing more happens to it, the soonest first.
+        """
+        return list(await scripts.RETURNS(self._connections.commands, self.keys[:2], []))
 
 
 class Permit:

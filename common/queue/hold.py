@@ -7,14 +7,15 @@ It lies in the gate's hash, so it survives restarts; after a loss of Redis' data
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, Literal, cast
 
 from redis.asyncio import Redis
 
 from common.queue import scripts
 from common.queue.connection import Connections, mapped
+from common.queue.gate import Hold, read_hold
 from common.queue.keys import AccountKeys
+from common.queue.look import Look
 
 Direction = Literal["commands", "events"]
 
@@ -31,18 +32,15 @@ How much is kept of who and why.
 _GATES: Final[Mapping[Direction, str]] = {"commands": "avito", "events": "n8n"}
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """
-    Since when (unix ms) a direction is held, by whom and why; the words are the operator's own.
-    """
-
-    since_ms: int
-    by: str
-    why: str
-
-
 Held = Mapping[Direction, Hold]
+
+
+def held(look: Look) -> Held:
+    """
+    Return what of an account is held, as a look found it.
+    """
+    both: tuple[tuple[Direction, Hold | None], ...] = (("commands", look.avito.hold), ("events", look.n8n.hold))
+    return {direction: hold for direction, hold in both if hold is not None}
 
 
 class Holds:
@@ -84,8 +82,5 @@ class Holds:
             pipe.hmget(self._key(user_id, direction), "held_since", "held_by", "held_why")
         with mapped():
             found = cast("list[list[str | None]]", await pipe.execute())
-        return {
-            direction: Hold(int(since), by or "", why or "")
-            for direction, (since, by, why) in zip(DIRECTIONS, found, strict=True)
-            if since
-        }
+        holds = {direction: read_hold(fields) for direction, fields in zip(DIRECTIONS, found, strict=True)}
+        return {direction: hold for direction, hold in holds.items() if hold is not None}

@@ -181,3 +181,33 @@ async def test_the_demo_tells_its_story_to_the_end(start: Start) -> None:
         for line in shown.split("```")[0].splitlines():
             # Numbers differ, and how many a worker has in hand.
             assert re.sub(r"\d+", "N", line.strip()) in told
+
+
+async def test_a_direction_is_paused_and_resumed(start: Start, sandbox: Sandbox, redis_url: str) -> None:
+    """
+    After `pause commands` a message is accepted and not sent, and who asks is told why; after `resume` it goes out.
+    """
+    settings = real(sandbox, redis_url)
+    await (await start("run", "dispatcher", **settings)).prints("redis_ready")
+    chat = next(iter(sandbox.avito.chats))
+    paused = await start("pause", "commands", "--reason", "prices are wrong", **settings)
+    assert await paused.ends() == 0, paused.err
+    queued = await start("send", chat.id, "Hello", **settings)
+    assert await queued.ends() == 0, queued.err
+    command_id = queued.out.strip()
+
+    told = await start("status", command_id, **settings)
+    assert await told.ends() == 0, told.err
+    doctor = await start("doctor", **settings)
+    await doctor.ends()
+    sent_before = sandbox.avito.sent()
+    resumed = await start("resume", **settings)
+    assert await resumed.ends() == 0, resumed.err
+    await sandbox.avito.wait_for(lambda avito: len(avito.sent()) == 1)
+
+    assert "Account 100000001: sending to Avito is paused." in paused.out
+    assert re.search(r"sending to Avito is paused since \S+ by \S+: prices are wrong", told.out)
+    assert "prices are wrong" in doctor.out
+    assert [] == sent_before
+    assert "sending to Avito goes on." in resumed.out
+    assert "delivering to n8n was not paused." in resumed.out

@@ -2,7 +2,7 @@
 --
 -- KEYS         the gate: hash, tokens, slots
 -- ARGV         none
--- Reply        {tokens out, slots open, paused ms, reason}
+-- Reply        {tokens out, slots open, paused ms, reason, held since ms ('' = it is not), by whom, why}
 -- Safe at OOM: passes (it writes nothing)
 -- Owner-checked: not needed, it changes nothing
 -- include: clock, usage

@@ -158,9 +158,24 @@ async def test_health(gateway: Gateway) -> None:
 
     body = answer.json()
     assert (200, "healthy", "avito-messenger-api") == (answer.status_code, body["status"], body["service"])
-    assert {"redis": True, "progress": True, "gate": True} == {
+    assert {"redis": True, "progress": True, "gate": True, "held": True} == {
         name: check["ok"] for name, check in body["checks"].items()
     }
+
+
+async def test_what_an_operator_holds_is_told_and_is_no_illness(gateway: Gateway) -> None:
+    """
+    /health names the direction and since when, and stays 200; /info says by whom and why.
+    """
+    await gateway.services.holds.hold(USER_ID, "events", by="test", why="n8n moves")
+    health = await gateway.http.get("/health")
+    info = await gateway.http.get("/info")
+
+    held = health.json()["checks"]["held"]
+    assert (200, "healthy", False) == (health.status_code, health.json()["status"], held["ok"])
+    assert ["events"] == list(held["since"][USER_ID])
+    told = info.json()["accounts"][0]["held"]
+    assert {"events": ("test", "n8n moves")} == {name: (one["by"], one["why"]) for name, one in told.items()}
 
 
 async def test_nobody_works(gateway: Gateway) -> None:

@@ -1,15 +1,18 @@
 -- How a gate stands now, without changing it. Shared part: expects nothing. The gate's own clock is carried
 -- on from the moment it was last saved by what has gone by since on the server's, `wall` ms.
 
--- {tokens out, slots open, paused ms, reason}
+local function gate_now(hash, wall)
+  local saved = redis.call('HMGET', hash, 'now', 'at')
+  return saved[1] and tonumber(saved[1]) + math.max(0, wall - (tonumber(saved[2]) or 0)) or wall
+end
+
+-- {tokens out, slots open, paused ms, reason, held since ms ('' = it is not), by whom, why}
 local function usage(hash, tokens, slots, wall)
-  local state = redis.call('HMGET', hash, 'now', 'at', 'paused_until', 'reason', 'probe')
-  local now = wall
-  if state[1] then
-    now = tonumber(state[1]) + math.max(0, wall - (tonumber(state[2]) or 0))
-  end
+  local state = redis.call('HMGET', hash, 'paused_until', 'reason', 'probe', 'held_since', 'held_by', 'held_why')
+  local now = gate_now(hash, wall)
   local from = string.format('(%.3f', now)
-  local paused = math.max(0, math.floor((tonumber(state[3]) or 0) - now + 0.5))
-  local reason = (paused > 0 or state[5]) and state[4] or ''
-  return { redis.call('ZCOUNT', tokens, from, '+inf'), redis.call('ZCOUNT', slots, from, '+inf'), paused, reason }
+  local paused = math.max(0, math.floor((tonumber(state[1]) or 0) - now + 0.5))
+  local reason = (paused > 0 or state[3]) and state[2] or ''
+  local out, open = redis.call('ZCOUNT', tokens, from, '+inf'), redis.call('ZCOUNT', slots, from, '+inf')
+  return { out, open, paused, reason, state[4] or '', state[5] or '', state[6] or '' }
 end
