@@ -84,4 +84,100 @@ TEXTS: Final[Mapping[str, Text]] = {
     ),
     "error.rate_limited": Text("No request to Avito is free now", "Сейчас нет свободного запроса к Avito"),
     "error.again": Text("The page tries again by itself.", "Страница попробует снова сама."),
+    # Overview
+    "cancel": Text("Cancel", "Отмена"),
+    "side.commands": Text("Towards Avito", "В Avito"),
+    "side.events": Text("Towards n8n", "В n8n"),
+    "side.open": Text("open", "открыто"),
+    "side.paused": Text("pausing", "пауза"),
+    "side.held": Text("paused by hand", "остановлено вручную"),
+    "pause.button": Text("Pause", "Приостановить"),
+    "resume.button": Text("Resume", "Продолжить"),
+    "pause.title.commands": Text("Pause sending to Avito?", "Приостановить отправку в Avito?"),
+    "pause.title.events": Text("Pause deliveries to n8n?", "Приостановить доставку в n8n?"),
+    "pause.detail.commands": Text(
+        "Messages are still accepted and kept. Requests under way end. Chats can still be read.",
+        "Сообщения по-прежнему принимаются и хранятся. Начатые запросы завершатся. Чаты можно читать.",
+    ),
+    "pause.detail.events": Text(
+        "Messages that come in are still accepted and kept. Deliveries under way end.",
+        "Входящие сообщения по-прежнему принимаются и хранятся. Начатые доставки завершатся.",
+    ),
+    "pause.why": Text("Reason, for whoever looks", "Причина, для того, кто посмотрит"),
+    "gate.used": Text(
+        "{out} of {limit} requests of the last {window} are used.",
+        "Использовано запросов за {window}: {out} из {limit}.",
+    ),
+    "gate.of": Text("of {limit} requests in {window} used", "из {limit} запросов за {window} использовано"),
+    "gate.each": Text("(each dot: {count})", "(в точке: {count})"),
+    "gate.now": Text("now", "сейчас"),
+    "gate.returns": Text("free again", "освободятся"),
+    "slots": Text("Open at once: {open} of {most}", "Открыто сразу: {open} из {most}"),
+    "queue": Text("Queue", "Очередь"),
+    "queue.name.commands": Text("Single messages", "Одиночные"),
+    "queue.name.bulk": Text("Bulk", "Рассылки"),
+    "queue.name.events": Text("Events", "События"),
+    "queue.new": Text("new", "новые"),
+    "queue.in_flight": Text("in flight", "в работе"),
+    "queue.retrying": Text("for later", "на потом"),
+    "queue.behind": Text("behind", "за другими"),
+    "queue.oldest": Text("oldest", "старшее"),
+    "queue.dead": Text("Dead letters: {count}", "Недоставленных: {count}"),
+    "waits.nothing": Text("Nothing waits.", "Ничего не ждёт."),
+    "waits.moving": Text("Messages are moving.", "Сообщения идут."),
+    "waits.stalled.commands": Text(
+        "Nobody reads the queue. Start `avito-gateway run dispatcher`, or look at its log.",
+        "Очередь никто не читает. Запустите `avito-gateway run dispatcher` или посмотрите его журнал.",
+    ),
+    "waits.stalled.events": Text(
+        "Nobody reads the queue. Start `avito-gateway run forwarder`, or look at its log.",
+        "Очередь никто не читает. Запустите `avito-gateway run forwarder` или посмотрите его журнал.",
+    ),
+    "waits.held": Text("Paused by hand since {since} ({by}).", "Остановлено вручную с {since} ({by})."),
+    "waits.held_why": Text("Paused by hand since {since} ({by}): {why}", "Остановлено вручную с {since} ({by}): {why}"),
+    "waits.state_lost": Text(
+        "Redis lost its data, so nothing is sent for one window: {left} more.",
+        "Redis потерял данные, поэтому одно окно ничего не отправляется: ещё {left}.",
+    ),
+    "waits.paused.commands": Text(
+        "Avito asked to wait: {left} more. Its answer: {reason}", "Avito просит подождать: ещё {left}. Ответ: {reason}"
+    ),
+    "waits.paused.events": Text(
+        "n8n is away, next try in {left}. Its last answer: {reason}",
+        "n8n недоступен, следующая попытка через {left}. Последний ответ: {reason}",
+    ),
+    "waits.probe": Text(
+        "One request tries whether it works again. The reason: {reason}",
+        "Один запрос проверяет, работает ли снова. Причина: {reason}",
+    ),
+    "waits.rate": Text(
+        "All {limit} requests of this window are used. The next one is free in {left}.",
+        "Все запросы окна использованы: {limit}. Следующий освободится через {left}.",
+    ),
+    "waits.reserve": Text(
+        "Bulk messages ({count}) leave the last {reserve} requests of the window to single ones.",
+        "Рассылки ({count}) оставляют последние запросы окна ({reserve}) одиночным сообщениям.",
+    ),
+    "waits.slots": Text("All connections are in use: {slots}.", "Все соединения заняты: {slots}."),
+    "waits.behind": Text(
+        "Behind an earlier message of their chat: {count}", "Ждут более раннего сообщения своего чата: {count}"
+    ),
+    "waits.retrying.commands": Text(
+        "Scheduled, or tried again later: {count}", "Отложены или будут отправлены повторно: {count}"
+    ),
+    "waits.retrying.events": Text("Delivered again later: {count}", "Будут доставлены повторно: {count}"),
+    "hour.title": Text("The last hour, minute by minute", "Последний час по минутам"),
+    "hour.accepted": Text("accepted", "принято"),
+    "hour.done.commands": Text("sent", "отправлено"),
+    "hour.done.events": Text("delivered", "доставлено"),
+    "hour.failed": Text("failed", "с ошибкой"),
+    "hour.waiting": Text("waiting", "ждёт"),
+    "hour.label.commands": Text(
+        "Towards Avito in the last hour: accepted {accepted}, sent {done}, failed {failed}.",
+        "В Avito за последний час: принято {accepted}, отправлено {done}, с ошибкой {failed}.",
+    ),
+    "hour.label.events": Text(
+        "Towards n8n in the last hour: accepted {accepted}, delivered {done}, failed {failed}.",
+        "В n8n за последний час: принято {accepted}, доставлено {done}, с ошибкой {failed}.",
+    ),
 }

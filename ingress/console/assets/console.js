@@ -21,6 +21,17 @@
   }
   document.addEventListener("htmx:afterOnLoad", () => { offline.hidden = true; });
 
+  // Dialogs: opened by name, closed by a button, by Escape, and by sending their form.
+  document.addEventListener("click", (event) => {
+    const opener = event.target.closest("[data-opens]");
+    if (opener) document.getElementById(opener.dataset.opens).showModal();
+    if (event.target.closest("[data-close]")) event.target.closest("dialog").close();
+  });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    const form = event.target.closest("form[data-closes]");
+    if (form) { form.closest("dialog").close(); form.reset(); }
+  });
+
   document.addEventListener("change", (event) => {
     if (event.target.matches("select[data-submit]")) event.target.form.requestSubmit();
   });
