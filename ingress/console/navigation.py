@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 ROOT: Final = "/console"
 _OWN: Final = re.compile(rf"{ROOT}(?:[/?][\x21-\x7e]*)?")
@@ -35,6 +35,13 @@ def address(path: str, **query: object) -> str:
     """
     given = {name: str(value) for name, value in query.items() if value not in (None, "")}
     return f"{path}?{urlencode(given)}" if given else path
+
+
+def chat(chat_id: str, deed: str = "") -> str:
+    """
+    Return the path of a conversation, or of something done in it.
+    """
+    return f"{ROOT}/chats/{quote(chat_id, safe='')}{f'/{deed}' if deed else ''}"
 
 
 def own(path: str | None) -> str:

@@ -144,9 +144,10 @@ class Page:
         *,
         status: int = 200,
         headers: Mapping[str, str] | None = None,
-    ) -> Response[str]:
+    ) -> Response[bytes]:
         """
-        Return the answer that a template makes of `page` and `context`.
+        Return the answer that a template makes of `page` and `context`. Half a surrogate pair, which Avito may give,
+        becomes a question mark.
         """
         values: dict[str, Any] = {
             "page": self,
@@ -156,7 +157,9 @@ class Page:
             **(context or {}),
         }
         html = _TEMPLATES.get_template(template).render(values | dict(context or {}))
-        answer = Response(html, media_type=MediaType.HTML, status_code=status, headers=dict(headers or {}))
+        answer = Response(
+            html.encode("utf-8", "replace"), media_type=MediaType.HTML, status_code=status, headers=dict(headers or {})
+        )
         if self.session is not None and self.is_new_session:
             answer.cookies.append(cookie(self.request, session.COOKIE, self.session.cookie))
         return answer

@@ -106,7 +106,7 @@ async def test_while_redis_is_away_the_page_says_so_and_comes_back(console: Flee
     The live part tells of an outage in place, and goes on by itself.
     """
     page = (await log_in()).page
-    await console.connections.commands.execute_command("CLIENT", "PAUSE", "4000")
+    await console.connections.commands.client_pause(4000)
 
     await expect(page.get_by_role("heading", name="Redis does not answer")).to_be_visible(timeout=10_000)
     await expect(page.get_by_role("heading", name="Redis does not answer")).to_have_count(0, timeout=30_000)

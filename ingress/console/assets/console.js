@@ -30,6 +30,7 @@
   document.addEventListener("htmx:afterRequest", (event) => {
     const form = event.target.closest("form[data-closes]");
     if (form) { form.closest("dialog").close(); form.reset(); }
+    if (event.detail.successful && event.target.matches("form[data-resets]")) event.target.reset();
   });
 
   document.addEventListener("change", (event) => {
