@@ -7,10 +7,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 import pytest
@@ -193,13 +194,37 @@ async def questions(client: httpx.AsyncClient, heard: Heard) -> None:
         assert 401 == answer.status_code
 
 
+async def console(running: Fleet, heard: Heard, chat_id: str) -> None:
+    """
+    Log in to the console with a wrong key and the right one, look around, answer a chat, send what is refused.
+    """
+    async with httpx.AsyncClient(base_url=running.url, timeout=30.0) as browser:
+        form = {"api_key": WRONG_KEY, "next": "/console"}
+        assert 401 == heard.note("console", await browser.post("/console/login", data=form)).status_code
+        form = {"api_key": API_KEY, "next": "/console"}
+        assert 303 == (await browser.post("/console/login", data=form)).status_code
+        page = heard.note("console", await browser.get("/console"))
+        assert 200 == page.status_code
+        token = re.findall(r"[0-9a-f]{64}", page.text)[0]
+        about = f"/console/chats/{quote(chat_id, safe='')}"
+        # The conversation and the answer are there to show the text.
+        assert 200 == (await browser.get(about)).status_code
+        for text, status in ((TEXT_OUT, 200), (TEXT_REFUSED * 100, 422)):
+            answer = await browser.post(
+                f"{about}/send", data={"text": text, "key": "k" * 9}, headers={"X-CSRF-Token": token}
+            )
+            assert status == answer.status_code, answer.text
+        for path in ("/console/state", "/console/hour", "/console/nothing", "/console/login"):
+            heard.note(path, await browser.get(path))
+
+
 @pytest.mark.parametrize("log_format", ["json", pytest.param("console", marks=pytest.mark.chaos)])
 async def test_nothing_secret_is_said(
     connections: Connections, redis_url: str, sandbox: Sandbox, tmp_path: Path, log_format: str
 ) -> None:
     """
     After a round with every kind of failure, at debug level: no secret and no text of a message is in the logs of any
-    role, in `/info`, in metrics, in health or in a problem.
+    role, in `/info`, in metrics, in health, in a problem or in the console's own pages.
     """
     heard = Heard()
     async with fleet(
@@ -215,6 +240,7 @@ async def test_nothing_secret_is_said(
         await eventually(running.queue.empty, 20)
         dead = [depth.dead for depth in await running.queue.records.depths("100000001")]
         await questions(running.client, heard)
+        await console(running, heard, chat_id)
         assert 0 == await running.stop(process)
     logs = await asyncio.to_thread(lambda: [path.read_text(encoding="utf-8") for path in tmp_path.glob("*.log")])
 
