@@ -17,7 +17,7 @@ SECONDS ?= 60
 
 .PHONY: help
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 # Each step leaves a stamp, so that what is done stays done and what was interrupted is done again.
 $(VENV)/.made:
@@ -103,6 +103,10 @@ chaos: $(VENV)/.dev ## run the tests with killed processes and broken connection
 .PHONY: console
 console: $(VENV)/.dev ## run the tests of the console in Chromium; without one say so
 	$(BIN)/python -m pytest -m browser -n auto -rs tests/console
+
+.PHONY: screenshots
+screenshots: $(VENV)/.dev ## take the pictures of docs/console.md anew
+	$(BIN)/python -m tests.console.screenshots
 
 N8N_DIR ?= .n8n
 

@@ -167,6 +167,7 @@ GATE_MAX_CONNECTIONS: Final = _gauge("gate_max_connections", "Requests to Avito 
 GATE_PAUSED: Final = _gauge("gate_paused_seconds", "Seconds until the gate before Avito opens again.", "account")
 N8N_SLOTS_OPEN: Final = _gauge("n8n_slots_open", "Events that are being delivered now.", "account")
 N8N_PAUSED: Final = _gauge("n8n_paused_seconds", "Seconds until the gate before n8n opens again.", "account")
+HELD: Final = _gauge("held", "Whether an operator holds this side (1) or not (0).", "account", "side")
 
 COMMANDS_ACCEPTED: Final = _counter("commands_accepted", "Commands stored.", "account", "kind", "priority")
 COMMANDS_REPLAYED: Final = _counter(

@@ -68,6 +68,7 @@ def ingress_addresses(base_url: str, settings: Settings) -> dict[str, str]:
     secret = "/<WEBHOOK_SECRET>" if settings.webhook_secret is not None else ""
     return {
         "API and documentation": f"{base_url}/docs",
+        **({"console": f"{base_url}/console"} if settings.console else {}),
         "health": f"{base_url}/health",
         "queues and limit": f"{base_url}/info",
         "webhook for Avito": f"{base_url}/webhook/avito{secret}",

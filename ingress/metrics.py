@@ -16,6 +16,7 @@ from common import metrics as families
 from common.errors import GatewayError
 from common.log import logger
 from common.metrics import series
+from common.queue.hold import DIRECTIONS, held
 from common.queue.look import STATES, Look
 from ingress import exposition
 from ingress.deadline import in_time
@@ -82,6 +83,8 @@ def _account(seen: Look) -> Iterator[tuple[str, tuple[tuple[str, str], ...], flo
     yield families.GATE_PAUSED, (), seen.avito.paused_ms / 1000
     yield families.N8N_SLOTS_OPEN, (), seen.n8n.slots_open
     yield families.N8N_PAUSED, (), seen.n8n.paused_ms / 1000
+    for side in DIRECTIONS:
+        yield families.HELD, (("side", side),), int(side in held(seen))
 
 
 def queue_name(stream: str) -> str:

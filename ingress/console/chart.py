@@ -13,7 +13,7 @@ from common.queue.history import Flow
 STEP: Final = 10
 HEIGHT: Final = 90
 WAITING_HEIGHT: Final = 36
-_NICE: Final = (1, 2, 5)
+_NICE: Final = (1, 2, 3, 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def chart(minutes: Sequence[tuple[int, Flow]]) -> Chart:
 
 def nice(most: int) -> int:
     """
-    Return the first of 5, 10, 20, 50, 100, ... that is not below `most`.
+    Return the first of 5, 10, 20, 30, 50, 100, ... that is not below `most`.
     """
     size = 1
     while True:

@@ -82,32 +82,32 @@ TEXTS: Final[Mapping[str, Text]] = {
         "It does not come from a page of this session. Load the page again and repeat it.",
         "Оно пришло не со страницы этой сессии. Обновите страницу и повторите.",
     ),
-    "error.rate_limited": Text("No request to Avito is free now", "Сейчас нет свободного запроса к Avito"),
+    "error.rate_limited": Text("No request to Avito is free now", "Сейчас нет свободного запроса к Авито"),
     "error.rate_limited.detail": Text(
         "The limit is used up, or pausing. The overview shows until when.",
         "Лимит исчерпан, или запросы приостановлены. Обзор показывает, до каких пор.",
     ),
-    "error.avito_unavailable": Text("Avito does not answer", "Avito не отвечает"),
-    "error.avito_blocked": Text("Avito denies this account", "Avito отказывает этому аккаунту"),
+    "error.avito_unavailable": Text("Avito does not answer", "Авито не отвечает"),
+    "error.avito_blocked": Text("Avito denies this account", "Авито отказывает этому аккаунту"),
     "error.avito_token_refused": Text(
-        "Avito refuses the client id and secret", "Avito не принимает client id и secret"
+        "Avito refuses the client id and secret", "Авито не принимает client id и secret"
     ),
-    "error.avito_refused": Text("Avito refused", "Avito отказал"),
-    "error.avito_not_found": Text("Avito does not know this", "Avito этого не знает"),
+    "error.avito_refused": Text("Avito refused", "Авито отказал"),
+    "error.avito_not_found": Text("Avito does not know this", "Авито этого не знает"),
     "error.validation_failed": Text("This cannot be sent so", "Так отправить нельзя"),
     "error.queue_full": Text("The queue is full", "Очередь переполнена"),
     "error.retry": Text("Try again", "Попробовать снова"),
     "error.again": Text("The page tries again by itself.", "Страница попробует снова сама."),
     # Overview
     "cancel": Text("Cancel", "Отмена"),
-    "side.commands": Text("Towards Avito", "В Avito"),
+    "side.commands": Text("Towards Avito", "В Авито"),
     "side.events": Text("Towards n8n", "В n8n"),
     "side.open": Text("open", "открыто"),
     "side.paused": Text("pausing", "пауза"),
     "side.held": Text("paused by hand", "остановлено вручную"),
     "pause.button": Text("Pause", "Приостановить"),
     "resume.button": Text("Resume", "Продолжить"),
-    "pause.title.commands": Text("Pause sending to Avito?", "Приостановить отправку в Avito?"),
+    "pause.title.commands": Text("Pause sending to Avito?", "Приостановить отправку в Авито?"),
     "pause.title.events": Text("Pause deliveries to n8n?", "Приостановить доставку в n8n?"),
     "pause.detail.commands": Text(
         "Messages are still accepted and kept. Requests under way end. Chats can still be read.",
@@ -154,7 +154,7 @@ TEXTS: Final[Mapping[str, Text]] = {
         "Redis потерял данные, поэтому одно окно ничего не отправляется: ещё {left}.",
     ),
     "waits.paused.commands": Text(
-        "Avito asked to wait: {left} more. Its answer: {reason}", "Avito просит подождать: ещё {left}. Ответ: {reason}"
+        "Avito asked to wait: {left} more. Its answer: {reason}", "Авито просит подождать: ещё {left}. Ответ: {reason}"
     ),
     "waits.paused.events": Text(
         "n8n is away, next try in {left}. Its last answer: {reason}",
@@ -172,6 +172,10 @@ TEXTS: Final[Mapping[str, Text]] = {
         "Bulk messages ({count}) leave the last {reserve} requests of the window to single ones.",
         "Рассылки ({count}) оставляют последние запросы окна ({reserve}) одиночным сообщениям.",
     ),
+    "waits.pace": Text(
+        "Bulk messages go out evenly, as far as single ones leave room: {count}",
+        "Рассылки идут равномерно, насколько позволяют одиночные сообщения: {count}",
+    ),
     "waits.slots": Text("All connections are in use: {slots}.", "Все соединения заняты: {slots}."),
     "waits.behind": Text(
         "Behind an earlier message of their chat: {count}", "Ждут более раннего сообщения своего чата: {count}"
@@ -188,7 +192,7 @@ TEXTS: Final[Mapping[str, Text]] = {
     "hour.waiting": Text("waiting", "ждёт"),
     "hour.label.commands": Text(
         "Towards Avito in the last hour: accepted {accepted}, sent {done}, failed {failed}.",
-        "В Avito за последний час: принято {accepted}, отправлено {done}, с ошибкой {failed}.",
+        "В Авито за последний час: принято {accepted}, отправлено {done}, с ошибкой {failed}.",
     ),
     "hour.label.events": Text(
         "Towards n8n in the last hour: accepted {accepted}, delivered {done}, failed {failed}.",
@@ -208,7 +212,7 @@ TEXTS: Final[Mapping[str, Text]] = {
     "chats.further": Text("Further", "Дальше"),
     "chats.cost": Text(
         "Asked of Avito just now. Each look costs a request of the limit, a conversation two.",
-        "Только что запрошено у Avito. Каждый просмотр стоит одного запроса из лимита, переписка двух.",
+        "Только что запрошено у Авито. Каждый просмотр стоит одного запроса из лимита, переписка двух.",
     ),
     "chat.messages": Text("Messages", "Сообщения"),
     "chat.mark_read": Text("Mark as read", "Отметить прочитанным"),
@@ -220,7 +224,7 @@ TEXTS: Final[Mapping[str, Text]] = {
     "chat.limit": Text("At most {most} characters.", "Не больше {most} знаков."),
     "message.in": Text("From the customer.", "От покупателя."),
     "message.out": Text("From you.", "От вас."),
-    "message.system": Text("From Avito.", "От Avito."),
+    "message.system": Text("From Avito.", "От Авито."),
     "message.read": Text("read", "прочитано"),
     "message.unread": Text("unread", "не прочитано"),
     "message.image": Text("Picture", "Изображение"),

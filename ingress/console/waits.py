@@ -79,6 +79,8 @@ def _limits(
             yield Reason("wait", "waits.rate", {"limit": usage.limit}, ms=next_ms or 0)
         elif bulk and usage.tokens_out >= usage.limit - reserve:
             yield Reason("wait", "waits.reserve", {"count": bulk, "reserve": reserve})
+        elif bulk and usage.hold is None and not usage.paused_ms:
+            yield Reason("good", "waits.pace", {"count": bulk})
     if usage.slots_open >= usage.max_connections and any(depth.new for depth in depths):
         yield Reason("wait", "waits.slots", {"slots": usage.max_connections})
     if behind := sum(depth.behind for depth in depths):

@@ -73,7 +73,7 @@ def test_a_large_limit_still_is_a_small_picture(limit: int, out: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("most", "top"), [(0, 5), (1, 5), (5, 5), (6, 10), (11, 20), (21, 50), (100, 100), (101, 200), (900_000, 1_000_000)]
+    ("most", "top"), [(0, 5), (1, 5), (5, 5), (6, 10), (11, 20), (21, 30), (100, 100), (101, 200), (900_000, 1_000_000)]
 )
 def test_the_axis_ends_at_a_round_number(most: int, top: int) -> None:
     """
@@ -123,6 +123,7 @@ def test_the_chart_is_to_scale() -> None:
             False,
             ["waits.reserve", "waits.behind"],
         ),
+        ("commands", [depth(), depth("bulk", new=9)], OPEN, None, False, ["waits.pace"]),
         ("events", [depth("events", new=2)], Usage(0, None, 20, 20, 0, ""), None, False, ["waits.slots"]),
         (
             "events",
