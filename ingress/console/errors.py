@@ -52,6 +52,9 @@ def login_needed(page: Page) -> Response[Any]:
         back = navigation.own(page.request.htmx.current_url_abs_path)
         return Response("", status_code=401, headers={"HX-Redirect": navigation.address(LOGIN, next=back)})
     back = page.here if page.request.method == "GET" else navigation.ROOT
+    if page.request.method == "GET" and page.request.headers.get("sec-fetch-site") == "cross-site":
+        # A link on another site led here: browsers send no cookie of ours with it, and do when asked from here.
+        return page.render("again.html", {"here": navigation.own(back)}, status=401)
     return page.render("login.html", {"next": navigation.own(back), "wrong": False}, status=401)
 
 

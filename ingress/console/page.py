@@ -169,8 +169,11 @@ class Page:
         """
         The address that was asked for, with its query.
         """
-        url = self.request.url
-        return f"{url.path}?{url.query}" if url.query else url.path
+        scope = self.request.scope
+        # As it was asked for: an id may have in it what a path must not.
+        path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
+        query = scope["query_string"].decode("latin-1")
+        return f"{path}?{query}" if query else path
 
     @property
     def version(self) -> str:

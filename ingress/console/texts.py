@@ -49,6 +49,7 @@ TEXTS: Final[Mapping[str, Text]] = {
     "login.key": Text("API key", "Ключ API"),
     "login.hint": Text("The value of API_KEY.", "Значение API_KEY."),
     "login.button": Text("Log in", "Войти"),
+    "login.on": Text("Go on", "Продолжить"),
     "login.wrong": Text("This is not the key.", "Ключ не подходит."),
     # Errors
     "error.back": Text("To the overview", "К обзору"),

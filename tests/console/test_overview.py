@@ -119,7 +119,7 @@ async def test_a_hidden_page_asks_for_nothing(log_in: LogIn) -> None:
     """
     page = (await log_in()).page
     asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("request", lambda request: asked.append(request.url) if "hx-request" in request.headers else None)
     hide = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true})"
     await page.evaluate(hide % "true")
     await page.evaluate("window.refused = 0")
