@@ -106,10 +106,9 @@ class Page:
         return self._local(ms, "%H:%M:%S")
 
     def _local(self, ms: float | str | None, shape: str) -> str:
+        zone = ZoneInfo(self.services.settings.timezone)
         try:
-            return datetime.fromtimestamp(float(ms or "") / 1000, ZoneInfo(self.services.settings.timezone)).strftime(
-                shape
-            )
+            return datetime.fromtimestamp(float(ms or "") / 1000, zone).strftime(shape)
         except (ValueError, OverflowError, OSError):
             return "" if ms is None else str(ms)
 
@@ -197,7 +196,7 @@ class Page:
         return self.services.settings.api_key is None
 
     @property
-    def is_current(self) -> str:
+    def current(self) -> str:
         """
         The path of the menu's entry that this page belongs to.
         """

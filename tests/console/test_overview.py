@@ -151,3 +151,25 @@ async def test_it_is_fit_for_every_eye(
     await seen.accessible()
 
     assert not await seen.scrolls_sideways()
+
+
+async def test_it_is_worked_by_keyboard(console: Fleet, log_in: LogIn) -> None:
+    """
+    The focus outlives each look of the live part; Enter opens the dialog, Escape leaves it and changes nothing.
+    """
+    page = (await log_in()).page
+    await page.keyboard.press("Tab")
+    skip = await page.evaluate("document.activeElement.className")
+    await page.locator("#hold-commands").focus()
+    for _ in range(2):
+        async with page.expect_response("**/console/state"):
+            pass
+    focused = await page.evaluate("document.activeElement.id")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("textbox", name="Reason")).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    health = (await console.client.get("/health")).json()
+
+    assert ("skip", "hold-commands") == (skip, focused)
+    assert health["checks"]["held"]["ok"]
