@@ -101,7 +101,7 @@ class Sender:
         self._lookup = lookup
         self._images = images
         self._policy = policy
-        self._log = log.logger("dispatcher").bind(user_id=account.user_id)
+        self._log = log.logger(__name__).bind(account=account.user_id)
 
     async def __call__(self, entry: Entry, permit: Permit) -> Outcome:
         """
@@ -164,7 +164,7 @@ class Sender:
             return reconciled(echo.message_id, clock.line("look-up", "found"))
         if policy.ambiguous == "hold":
             if not is_held(tries):
-                self._log.warning("send_held", command_id=entry.id, chat_id=entry.chat_id, error=tries.last_error)
+                self._log.warning("command.held", command_id=entry.id, chat_id=entry.chat_id, error=tries.last_error)
             return held(tries)
         if policy.ambiguous == "resend":
             return None

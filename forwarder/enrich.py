@@ -28,7 +28,7 @@ _AT_ONCE: Final = 4
 _QUIET_S: Final = 10.0
 _ALL_TYPES: Final = ("u2i", "u2u", "a2u")
 
-_logger = log.logger("enrich")
+_log = log.logger(__name__)
 
 
 class _Wanted:
@@ -110,7 +110,7 @@ class Chats:
             with mapped():
                 kept = await self._redis.get(self._keys.chat(chat_id))
         except GatewayError as error:
-            _logger.debug("chat_not_read", user_id=self._account.user_id, error=str(error))
+            _log.debug("chat.not_cached", account=self._account.user_id, error=str(error))
             return None
         chat = chats.from_json(kept) if isinstance(kept, str) else None
         if chat is not None:
@@ -124,7 +124,7 @@ class Chats:
                 await self._ask_once(wait_s)
         except (GatewayError, OSError) as error:
             self._quiet_until_s = time.monotonic() + (error.retry_after_s if isinstance(error, NoPermit) else _QUIET_S)
-            _logger.warning("chats_not_named", user_id=self._account.user_id, error=str(error))
+            _log.warning("chat.lookup_failed", account=self._account.user_id, error=str(error))
         finally:
             self._asking = None
             for wanted in self._wanted.values():
@@ -157,7 +157,7 @@ class Chats:
         try:
             body = await read(self._avito, self._account, calls.chat(self._account.user_id, chat_id), wait_s=wait_s)
         except AvitoRefused as error:
-            _logger.info("chat_refused", user_id=self._account.user_id, chat_id=chat_id, status=error.status)
+            _log.info("chat.refused", account=self._account.user_id, chat_id=chat_id, status=error.status)
             return chat_id, None
         return chat_id, chats.of(body) if isinstance(body, dict) else None
 
@@ -180,7 +180,7 @@ class Chats:
                     pipe.set(self._keys.chat(chat_id), chats.to_json(chat), ex=CACHE_S)
                 await pipe.execute()
         except GatewayError as error:
-            _logger.debug("chats_not_kept", user_id=self._account.user_id, error=str(error))
+            _log.debug("chat.not_kept", account=self._account.user_id, error=str(error))
         for chat_id, chat in found.items():
             self._settle(chat_id, chat)
 

@@ -62,7 +62,7 @@ class Forwarder:
         self._zone = ZoneInfo(settings.timezone)
         self._told_until_s = 0.0
         self._told_no_address = False
-        self._log = log.logger("forwarder").bind(user_id=account.user_id)
+        self._log = log.logger(__name__).bind(account=account.user_id)
 
     async def __call__(self, entry: Entry, permit: Permit) -> Outcome:
         """
@@ -177,7 +177,7 @@ class Forwarder:
             await self._pause(found)
         elif at_n8n and self._told_until_s and isinstance(found, decide.Delivered):
             self._told_until_s = 0.0
-            self._log.info("n8n_back")
+            self._log.info("n8n.back")
         first_ms = entry.tries.first_at or permit.taken_ms
         return decide.outcome(
             found,
@@ -198,12 +198,14 @@ class Forwarder:
         now_s = time.monotonic()
         if now_s >= self._told_until_s:
             self._told_until_s = now_s + paused_s
-            self._log.warning("n8n_down", error=found.error, paused_s=paused_s)
+            self._log.warning("n8n.down", error=found.error, paused_s=paused_s)
 
     async def _without_address(self) -> Outcome:
         if not self._told_no_address:
             self._told_no_address = True
-            self._log.warning("N8N_WEBHOOK_URL is not set: events wait until it is")
+            self._log.warning(
+                "setting.missing", setting="N8N_WEBHOOK_URL", meaning="incoming messages are kept, and not delivered"
+            )
         metrics.GATE_PAUSES[self._account.user_id, "n8n", "no_address"].inc()
         await self._gate.pause(NO_ADDRESS_PAUSE_S, "N8N_WEBHOOK_URL is not set")
         return Release("N8N_WEBHOOK_URL is not set")

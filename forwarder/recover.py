@@ -69,7 +69,7 @@ class MissedWebhooks:
         self._is_new = True
         self._is_told = False
         self._stopping = asyncio.Event()
-        self._log = log.logger("recover").bind(user_id=account.user_id)
+        self._log = log.logger(__name__).bind(account=account.user_id)
 
     def stop(self) -> None:
         """
@@ -86,20 +86,21 @@ class MissedWebhooks:
             try:
                 wait_s = await self.turn()
             except NoPermit as busy:
-                self._tell_once("search_put_off", str(busy))
+                if self._is_news():
+                    self._log.warning("search.postponed", error=str(busy))
             except (GatewayError, OSError) as error:
-                self._tell_once("search_failed", str(error))
+                if self._is_news():
+                    self._log.warning("search.failed", error=str(error))
             except Exception as error:  # noqa: BLE001 - loops are supervised and never die
-                self._log.exception("search_failed", error=type(error).__name__)
+                self._log.exception("loop.failed", loop="search", error_type=type(error).__name__)
             await self._sleep(wait_s)
 
-    def _tell_once(self, event: str, error: str) -> None:
+    def _is_news(self) -> bool:
         """
-        Log what keeps the search from its end, until it gets there again.
+        Say whether what keeps the search from its end is to be logged: once, until it gets there again.
         """
-        if not self._is_told:
-            self._is_told = True
-            self._log.warning(event, error=error)
+        is_news, self._is_told = not self._is_told, True
+        return is_news
 
     async def turn(self) -> float:
         """
@@ -186,7 +187,7 @@ class MissedWebhooks:
         try:
             messages, now_ms = await self._messages(chat, mark, limits)
         except AvitoRefused as error:
-            self._log.info("chat_not_compared", chat_id=chat.chat_id, status=error.status)
+            self._log.info("chat.not_compared", chat_id=chat.chat_id, status=error.status)
             await self._mark(chat.chat_id, chat.last_id)
             return False
         if now_ms is not None:
@@ -203,7 +204,7 @@ class MissedWebhooks:
             )
             accepted += isinstance(await self._intake.event(user_id, event), Accepted)
         if accepted:
-            self._log.warning("webhooks_missed", chat_id=chat.chat_id, recovered=accepted)
+            self._log.warning("webhook.recovered", chat_id=chat.chat_id, messages=accepted)
         await self._mark(chat.chat_id, found.mark)
         return found.is_early
 

@@ -15,7 +15,7 @@ from common.errors import GatewayError
 from common.settings import Account
 from forwarder.webhook import text_of
 
-_logger = log.logger("voice")
+_log = log.logger(__name__)
 
 
 class VoiceLinks:
@@ -58,6 +58,6 @@ class VoiceLinks:
         try:
             body = await read(self._avito, self._account, call, wait_s=wait_s)
         except GatewayError as error:
-            _logger.warning("voice_link_missing", user_id=self._account.user_id, error=str(error))
+            _log.warning("voice.lookup_failed", account=self._account.user_id, error=str(error))
             return None
         return text_of(mapping(mapping(body).get("voices_urls")).get(voice_id))

@@ -32,7 +32,7 @@ from sandbox import Options, Sandbox
 RoleName = Literal["ingress", "dispatcher", "forwarder"]
 ROLES: Final[tuple[RoleName, ...]] = ("ingress", "dispatcher", "forwarder")
 
-_log = log.logger("gateway")
+_log = log.logger(__name__)
 
 
 class Program:
@@ -99,7 +99,7 @@ class Program:
         embedded = EmbeddedServer(self._settings.data_dir)
         stack.push_async_callback(asyncio.to_thread, embedded.leave)
         how = await asyncio.to_thread(embedded.join)
-        _log.info("embedded_server", how=how, data_dir=str(embedded.data_dir))
+        _log.info("embedded_redis.joined", how=how, data_dir=str(embedded.data_dir))
         return embedded.url, embedded
 
     async def _sandbox(self, stack: AsyncExitStack) -> Sandbox:
@@ -136,7 +136,7 @@ class Program:
                 # A watch may be over; a role may not.
                 ended = any(task is asked or task in tasks or _failed(task) for task in done)
             if asked.done():
-                _log.info("stopping", grace_s=self._settings.shutdown_grace)
+                _log.info("program.stopping", grace_s=self._settings.shutdown_grace)
                 self._banner.line("Stopping. Ctrl-C once more stops at once.")
             for role in running.values():
                 role.stop()
@@ -150,7 +150,7 @@ class Program:
                 task.result()
         if not stop.asked.is_set():
             raise GatewayError("A role ended by itself. The log tells why.")
-        _log.info("stopped")
+        _log.info("program.stopped")
 
     async def _introduce(
         self, server: HttpServer | None, sandbox: Sandbox | None, avito: Avito, connections: Connections
@@ -170,7 +170,7 @@ class Program:
                 own_n8n = self._profile.settings.n8n_webhook_url is not None
                 await introduction.tell_sandbox(sandbox, base_url, avito, connections, has_own_n8n=own_n8n)
         except Exception as error:  # noqa: BLE001 - the work goes on, whatever is wrong with the greeting
-            _log.exception("introduction_failed", error=type(error).__name__)
+            _log.exception("introduction.failed", error_type=type(error).__name__)
 
     def _watch(self, work: Coroutine[Any, Any, object], name: str) -> None:
         self._watches.append(asyncio.create_task(work, name=name))

@@ -20,7 +20,7 @@ from gateway.profile import Profile
 from gateway.program import ROLES, Program, RoleName
 from gateway.session import redis_address
 
-_log = log.logger("gateway")
+_log = log.logger(__name__)
 
 
 def run(profile: Profile, roles: Sequence[RoleName], workers: int) -> None:
@@ -71,23 +71,23 @@ def warn_of_missing(profile: Profile, roles: Sequence[RoleName]) -> None:
     """
     settings = profile.settings
     if "ingress" in roles and settings.api_key is None:
-        _log.warning("api_key_missing", setting="API_KEY", meaning="anybody who reaches the port can send messages")
+        _log.warning("setting.missing", setting="API_KEY", meaning="anybody who reaches the port can send messages")
     if "ingress" in roles and settings.webhook_secret is None:
-        _log.warning("webhook_secret_missing", setting="WEBHOOK_SECRET", meaning="anybody can post webhooks")
+        _log.warning("setting.missing", setting="WEBHOOK_SECRET", meaning="anybody can post webhooks")
     if "forwarder" in roles and not profile.is_sandbox:
         for account in settings.accounts:
             if account.n8n_webhook_url is None:
                 _log.warning(
-                    "n8n_webhook_url_missing",
+                    "setting.missing",
                     setting="N8N_WEBHOOK_URL",
-                    user_id=account.user_id,
+                    account=account.user_id,
                     meaning="incoming messages are kept, and not delivered",
                 )
 
 
 def _run_workers(runner: asyncio.Runner, settings: Settings, workers: int) -> None:
     bound = http_server.bind(settings)
-    _log.info("ingress_workers", workers=workers, address=http_server.base_url(bound))
+    _log.info("ingress.started", workers=workers, address=http_server.base_url(bound))
     stack = AsyncExitStack()
     url = runner.run(stack.enter_async_context(redis_address(settings)))
     try:

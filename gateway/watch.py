@@ -17,7 +17,7 @@ FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 10.0
 REVIVE_EACH_S: Final = 2.0
 
-_log = log.logger("gateway")
+_log = log.logger(__name__)
 
 
 async def greet_redis(connections: Connections) -> list[RedisFacts]:
@@ -34,7 +34,7 @@ async def greet_redis(connections: Connections) -> list[RedisFacts]:
         try:
             facts = await inspect(connections)
         except Outage as error:
-            _log.warning("redis_away", error=str(error), retry_s=wait_s)
+            _log.warning("redis.away", error=str(error), retry_s=wait_s)
             await asyncio.sleep(wait_s)
             wait_s = min(wait_s * 2, LONGEST_WAIT_S)
         except RedisMisuse as error:
@@ -45,8 +45,8 @@ async def greet_redis(connections: Connections) -> list[RedisFacts]:
         if finding.level == "FAIL":
             raise SettingsError(f"REDIS_URL: {finding.text}. {finding.advice}")
         if finding.level == "WARN":
-            _log.warning("redis_warning", subject=finding.subject, found=finding.text, advice=finding.advice)
-    _log.info("redis_ready", server=", ".join(dict.fromkeys(server.name for server in facts)))
+            _log.warning("redis.unsuitable", subject=finding.subject, found=finding.text, advice=finding.advice)
+    _log.info("redis.ready", server=", ".join(dict.fromkeys(server.name for server in facts)))
     return facts
 
 
@@ -58,6 +58,6 @@ async def keep_alive(server: EmbeddedServer) -> None:
         await asyncio.sleep(REVIVE_EACH_S)
         try:
             if await asyncio.to_thread(server.revive):
-                _log.error("embedded_server_restarted", data_dir=str(server.data_dir))
+                _log.error("embedded_redis.restarted", data_dir=str(server.data_dir))
         except (SettingsError, EmbeddedServerError, OSError) as error:
-            _log.error("embedded_server_away", error=str(error))
+            _log.error("embedded_redis.away", error=str(error))

@@ -142,7 +142,7 @@ async def store_all(services: Services, account: Account, commands: Sequence[New
         try:
             replies = await in_time(services.intake.commands(account.user_id, chunk))
         except Outage as error:
-            _log.warning("batch.unfinished", user_id=account.user_id, stored=len(stored), error=str(error))
+            _log.warning("batch.unfinished", account=account.user_id, stored=len(stored), error=str(error))
             raise _unfinished("redis_unavailable", REDIS_RETRY_AFTER_S, key, len(stored), len(commands)) from error
         for reply in replies:
             match reply:
@@ -199,7 +199,7 @@ async def _end(services: Services, account: Account, command_id: str, ask: Ask, 
     try:
         record = await services.records.wait(account.user_id, command_id, wait_s, hung_up)
     except GatewayError as error:
-        _log.warning("wait.failed", user_id=account.user_id, command_id=command_id, error=str(error))
+        _log.warning("wait.failed", account=account.user_id, command_id=command_id, error=str(error))
         return None
     finally:
         watching.cancel()

@@ -80,10 +80,10 @@ async def send_bulk(
     batch_id = drafts.batch_of(account.user_id, key)
     _log.info(
         "bulk.accepted",
-        user_id=account.user_id,
+        account=account.user_id,
         batch_id=batch_id,
         messages=len(stored),
-        ms=round((time.monotonic() - started_s) * 1000),
+        duration_ms=round((time.monotonic() - started_s) * 1000),
     )
     answer = answers.AcceptedBulk(
         total=len(stored),

@@ -49,7 +49,7 @@ async def subscribe(
     """
     url = with_secret(data.url, account, services.settings)
     await reads.read(services.avito, account, calls.subscribe(url), wait_s=READ_WAIT_S)
-    _log.info("webhook.subscribed", user_id=account.user_id)
+    _log.info("webhook.subscribed", account=account.user_id)
     answer: dict[str, Any] = {"success": True, "url": url, "version": VERSION, "message": "Avito sends webhooks there."}
     if data.version is not None and str(data.version).lower().removeprefix("v").split(".")[0] != VERSION:
         answer["note"] = f"Avito knows only version {VERSION} now; version {data.version} was asked for."
@@ -85,7 +85,7 @@ async def unsubscribe(
         urls = [url for url in listed if url in asked] or [data.url]
     for url in urls:
         await reads.read(services.avito, account, calls.unsubscribe(url), wait_s=READ_WAIT_S)
-    _log.info("webhook.unsubscribed", user_id=account.user_id, addresses=len(urls))
+    _log.info("webhook.unsubscribed", account=account.user_id, addresses=len(urls))
     return {"success": True, "urls": urls, "count": len(urls), "message": f"{len(urls)} address(es) removed."}
 
 

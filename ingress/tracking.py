@@ -62,7 +62,7 @@ async def cancel_command(
     """
     match await in_time(services.records.cancel(account.user_id, checked("command_id", command_id))):
         case "cancelled":
-            _log.info("command.cancelled", user_id=account.user_id, command_id=command_id)
+            _log.info("command.cancelled", account=account.user_id, command_id=command_id)
             return answers.Cancelled(command_id=command_id, status="cancelled", message="Nothing more is sent for it.")
         case "sending":
             raise ProblemError("command_sending", CATALOGUE["command_sending"].meaning)
@@ -103,7 +103,7 @@ async def resolve_command(
     checked_id = checked("command_id", command_id)
     match await in_time(services.records.resolve(account.user_id, checked_id, data.outcome, data.message_id)):
         case "ok":
-            _log.info("command.resolved", user_id=account.user_id, command_id=command_id, outcome=data.outcome)
+            _log.info("command.resolved", account=account.user_id, command_id=command_id, outcome=data.outcome)
         case "sending":
             raise ProblemError("command_sending", "A worker looks at it just now. Ask again in a moment.")
         case "certain":

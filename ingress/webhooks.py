@@ -86,7 +86,7 @@ class Webhook:
             return
         if not known:
             metrics.WEBHOOKS[UNKNOWN_ACCOUNT].inc()
-            _log.warning("webhook.unknown_account", user_id=envelope.user_id[:64], message_id=envelope.message_id)
+            _log.warning("webhook.unknown_account", account=envelope.user_id[:64], message_id=envelope.message_id)
         reply = await self._store(account, envelope, known=known)
         metrics.WEBHOOKS["duplicate" if isinstance(reply, Duplicate) else "accepted"].inc()
 
@@ -129,7 +129,7 @@ class Webhook:
         """
         if kind not in self._logged and len(self._logged) < _MAX_LOGGED:
             self._logged.add(kind)
-            _log.warning("webhook.unknown_type", kind=kind or "(none)", user_id=account.user_id)
+            _log.warning("webhook.unknown_type", account=account.user_id, kind=kind or "(none)")
 
 
 async def read_body(receive: Receive) -> bytes:

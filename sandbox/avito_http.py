@@ -291,7 +291,8 @@ def on_bug(request: Asked, error: Exception) -> Answer:
     """
     Answer 500, and say in the log that the sandbox itself is at fault.
     """
-    log.error("the sandbox failed on %s %s", request.method, request.url.path, exc_info=error)
+    error.add_note(f"while it answered {request.method} {request.url.path}")
+    log.error("sandbox.failed", exc_info=error)
     return answered(component(500), 500)
 
 

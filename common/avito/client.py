@@ -38,7 +38,7 @@ from common.settings import Account, Settings
 BLOCKED_PAUSE_S: Final = 300.0
 USER_AGENT: Final = "avito-gateway"
 
-_logger = log.logger("avito")
+_log = log.logger(__name__)
 
 
 class Avito:
@@ -114,13 +114,13 @@ class Avito:
             await permit.token()
             begun_s = time.monotonic()
             found = meaning(await self._attempt(account, permit, call, token.access_token))
-            _logger.debug(
-                "avito_call",
-                user_id=account.user_id,
+            _log.debug(
+                "avito.called",
+                account=account.user_id,
                 call=call.name,
                 outcome=type(found).__name__.lower(),
                 status=getattr(found, "status", None),
-                ms=round((time.monotonic() - begun_s) * 1000),
+                duration_ms=round((time.monotonic() - begun_s) * 1000),
             )
             if not isinstance(found, Unauthorized):
                 break
@@ -204,7 +204,7 @@ class Avito:
             case Limited(retry_after_s=after_s):
                 metrics.GATE_PAUSES[account.user_id, "avito", "rate_limited"].inc()
                 paused_s = await self.gate(account).pause(after_s, "rate_limited")
-                _logger.warning("avito_limited", user_id=account.user_id, paused_s=paused_s)
+                _log.warning("avito.limited", account=account.user_id, paused_s=paused_s)
                 return replace(found, retry_after_s=paused_s)
             case Blocked(status=status, message=message):
                 reason = f"HTTP {status}: {message}"
@@ -212,7 +212,7 @@ class Avito:
                 await self.gate(account).pause(BLOCKED_PAUSE_S, reason)
                 if self._blocked.get(account.user_id) != reason:
                     self._blocked[account.user_id] = reason
-                    _logger.error("avito_blocked", user_id=account.user_id, status=status, error=message)
+                    _log.error("avito.blocked", account=account.user_id, status=status, error=message)
             case Ok():
                 self._blocked.pop(account.user_id, None)
         return found

@@ -41,7 +41,7 @@ EARLY_S: Final = 300.0
 LIFE_S: Final = 86_400.0
 
 _STORE: Final = Script("token_store")
-_logger = log.logger("avito.token")
+_log = log.logger(__name__)
 
 
 class Token(BaseModel):
@@ -211,7 +211,7 @@ class Tokens:
         finally:
             await asyncio.shield(self._end(account, permit, owner, renewed))
         if renewed is not None:
-            _logger.info("token_renewed", user_id=account.user_id, expires_at=round(renewed.expires_at))
+            _log.info("token.renewed", account=account.user_id, expires_at=round(renewed.expires_at))
         return found
 
     async def _locked(self, lock: str, owner: str) -> bool:
@@ -229,7 +229,7 @@ class Tokens:
             await _STORE(self._redis, [key, f"{key}:lock"], [owner, token.model_dump_json() if token else "", life_ms])
         except Outage as error:
             # This process has it in memory; the others renew on their own when the lock has run out.
-            _logger.warning("token_not_shared", user_id=account.user_id, error=str(error))
+            _log.warning("token.share_failed", account=account.user_id, error=str(error))
 
     def _keys(self, account: Account) -> AccountKeys:
         return AccountKeys(self._prefix, account.user_id)

@@ -84,6 +84,7 @@ class Consumer:
         recheck_s: float = BLOCK_S,
     ) -> None:
         self.name = name
+        self.account = keys.user_id
         self.streams = tuple(streams)
         self.group = group
         # What its counts are told apart by: account and side.
@@ -110,7 +111,7 @@ class Consumer:
         self._twice: set[asyncio.Task[None]] = set()
         self.script_keys = [key for stream in self.streams for key in stream.indexes] + list(gate.keys)
         self._stream_names = tuple(stream.stream for stream in self.streams)
-        self._log = log.logger("consumer").bind(consumer=name, account=keys.user_id)
+        self._log = log.logger(__name__).bind(role=group, account=keys.user_id)
 
     def stop(self) -> None:
         """
@@ -145,7 +146,7 @@ class Consumer:
                 await self._trouble(error, failures)
                 continue
             if failures:
-                self._log.info("redis_back", after_failures=failures)
+                self._log.info("redis.back", failures=failures)
             failures = 0
             await self._idle(taken)
 
@@ -168,7 +169,7 @@ class Consumer:
             made, length = await scripts.ENSURE(self._connections.commands, stream.indexes, [self.group])
             if made:
                 self.regrouped = True
-                self._log.info("group_made", stream=stream.stream, entries=length)
+                self._log.info("group.created", stream=stream.stream, entries=length)
 
     async def _turn(self, free: int) -> Taken:
         if not await self._lease.keep_fresh():
@@ -183,7 +184,7 @@ class Consumer:
         Wait out what went wrong with Redis, and say so once.
         """
         if failures == 1:
-            self._log.warning("take_failed", error=str(error), kind=type(error).__name__)
+            self._log.warning("take.failed", error=str(error), error_type=type(error).__name__)
         if isinstance(error, RoleChanged):
             await self._connections.drop()
         if isinstance(error, GroupLost):
@@ -285,7 +286,9 @@ class Consumer:
             return Release(str(error))
         except Exception as error:  # noqa: BLE001 - a bug in a handler must not end the loop, nor lose the entry
             name = type(error).__name__
-            self._log.exception("handler_failed", entry=entry.entry_id, kind=entry.kind, error=name)
+            self._log.exception(
+                "handler.failed", entry_id=entry.entry_id, kind=entry.kind, chat_id=entry.chat_id, error_type=name
+            )
             attempts = entry.tries.attempts + 1
             if attempts >= _MOST_BUGS:
                 return Dead("bug", f"the handler failed {attempts} times, last with {name}")

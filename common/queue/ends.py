@@ -33,7 +33,7 @@ class Ends:
         self._listeners: dict[str, list[asyncio.Event]] = {}
         self._subscribed = asyncio.Event()
         self._listening: asyncio.Task[None] | None = None
-        self._log = log.logger("ends")
+        self._log = log.logger(__name__)
 
     @asynccontextmanager
     async def of(self, command_id: str) -> AsyncIterator[asyncio.Event]:
@@ -67,7 +67,7 @@ class Ends:
                     await line.client.aclose()
             except REDIS_ERRORS as error:
                 self._subscribed.clear()
-                self._log.info("subscription_lost", error=str(error))
+                self._log.info("ends.interrupted", error=str(error))
                 await asyncio.sleep(_RETRY_S)
 
     async def _hear(self, pubsub: PubSub) -> None:

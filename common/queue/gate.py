@@ -106,7 +106,7 @@ class Gate:
         self._wall_s = 0.0
         self.mark = ""
         self._under_way: set[Permit] = set()
-        self._log = log.logger("gate").bind(account=keys.user_id, destination=destination)
+        self._log = log.logger(__name__).bind(account=keys.user_id, destination=destination)
         self._keeping: asyncio.Task[None] | None = None
         self._limits: list[Argument] = [
             "" if limits.requests is None else limits.requests,
@@ -174,7 +174,7 @@ class Gate:
             try:
                 self.told(*await scripts.KEEP(self._connections.commands, self.keys, [*self.arguments, *entered]))
             except GatewayError as error:
-                self._log.info("keep_put_off", error=str(error))
+                self._log.info("gate.keep_failed", error=str(error))
 
     async def acquire(self, *, wait_s: float) -> Permit:
         """

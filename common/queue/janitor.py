@@ -39,7 +39,7 @@ class Janitor:
         self._pass_s = pass_s
         self._cursors: dict[tuple[str, int], list[str]] = {}
         self._passes = 0
-        self._log = log.logger("janitor")
+        self._log = log.logger(__name__)
 
     async def run(self, stopped: asyncio.Event) -> None:
         """
@@ -55,7 +55,7 @@ class Janitor:
             try:
                 await self.sweep()
             except GatewayError as error:
-                self._log.info("sweep_put_off", error=str(error))
+                self._log.info("sweep.postponed", error=str(error))
 
     async def sweep(self) -> None:
         """
@@ -78,7 +78,7 @@ class Janitor:
                 continue
             except GatewayError as error:
                 # It may lie on another server than the rest.
-                self._log.info("sweep_put_off", consumer=consumer.name, error=str(error))
+                self._log.info("sweep.postponed", role=consumer.group, account=consumer.account, error=str(error))
 
     async def adopt(self, consumer: Consumer, living: Sequence[str] | None) -> int:
         """
@@ -108,10 +108,11 @@ class Janitor:
                     *mine,
                 ],
             )
-        if adopted or deleted:
-            self._log.warning("adopted", consumer=consumer.name, entries=adopted, consumers_deleted=deleted)
+        if deleted:
+            self._log.info("consumers.deleted", role=consumer.group, account=consumer.account, consumers=deleted)
         if adopted:
             metrics.ENTRIES_ADOPTED[consumer.labels].inc(adopted)
+            self._log.warning("entries.adopted", role=consumer.group, account=consumer.account, entries=adopted)
             consumer.wake()
         return int(adopted)
 
@@ -130,7 +131,7 @@ class Janitor:
             self._cursors[(consumer.name, number)] = cursors
             total += mended
         if total:
-            self._log.warning("mended", consumer=consumer.name, entries=total)
+            self._log.warning("index.mended", role=consumer.group, account=consumer.account, entries=total)
             metrics.ENTRIES_MENDED[consumer.labels].inc(total)
             consumer.wake()
         return total

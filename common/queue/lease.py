@@ -40,7 +40,7 @@ class Lease:
         self._entered = False
         self._renewed_s = float("-inf")
         self._whole_since_s = float("-inf")
-        self._log = log.logger("lease")
+        self._log = log.logger(__name__)
 
     @property
     def fresh(self) -> bool:
@@ -72,7 +72,7 @@ class Lease:
                 self._renewed_s = asked_s
                 return
             lost, self.name = self.name, _new_name()
-            self._log.warning("lease_lost", worker=lost, new_worker=self.name)
+            self._log.warning("lease.lost", worker=lost, new_worker=self.name)
             metrics.LEASES_LOST[()].inc()
         await scripts.HEARTBEAT(self._connections.commands, [self._key], [self.name, life_ms, "1"])
         self._entered = True
@@ -122,7 +122,7 @@ class Lease:
                 failed = False
                 pause_s = self.beat_s * random.uniform(0.95, 1.05)  # noqa: S311 - jitter, not a secret
             except GatewayError as error:
-                self._log.warning("heartbeat_failed", worker=self.name, error=str(error))
+                self._log.warning("heartbeat.failed", worker=self.name, error=str(error))
                 if not failed:
                     metrics.REDIS_OUTAGES[()].inc()
                 failed = True

@@ -34,7 +34,7 @@ class Reader:
         self._line: Line | None = None
         self._client_id = 0
         self._stopped = False
-        self._log = log.logger("waker")
+        self._log = log.logger(__name__)
 
     def watch(self, last_ids: Mapping[str, str], wake: Callable[[], None]) -> None:
         """
@@ -94,7 +94,7 @@ class Reader:
                 for _, wake in self._watched.values():
                     wake()
                 if not ended:
-                    self._log.warning("wake_up_read_failed", error=str(meaning(error)))
+                    self._log.warning("waker.failed", error=str(meaning(error)))
                 await asyncio.sleep(1.0 if not ended else 0.1)
         await self._hang_up()
         if self._interrupt is not None:

@@ -21,7 +21,7 @@ from common.queue.keys import AccountKeys
 from common.queue.lease import BEAT_S
 from common.queue.replies import read_hash, redis_ms
 
-_log: Final = log.logger("reports")
+_log: Final = log.logger(__name__)
 
 
 class Reporter:
@@ -82,7 +82,7 @@ class Reporter:
             await self.report()
         except GatewayError as error:
             if not self._is_told:
-                _log.info("report_put_off", error=str(error))
+                _log.info("report.postponed", error=str(error))
             self._is_told = True
         else:
             self._is_told = False

@@ -84,7 +84,7 @@ class Role:
         self.janitor = Janitor(connections, self.lease, self.consumers, pass_s=janitor_s)
         self._reporter = Reporter(connections, prefix)
         self._stopping = asyncio.Event()
-        self._log = log.logger(name)
+        self._log = log.logger(__name__).bind(role=name)
 
     def stop(self) -> None:
         """
@@ -99,7 +99,7 @@ class Role:
         """
         Work until `stop`; no fault of Redis, a destination or a handler ends it.
         """
-        self._log.info("started", worker=self.lease.name, accounts=len(self.consumers))
+        self._log.info("role.started", worker=self.lease.name, accounts=len(self.consumers))
         background_done = asyncio.Event()
         background = [
             self._supervise("lease", lambda: self.lease.run(background_done), background_done),
@@ -123,14 +123,14 @@ class Role:
         try:
             await self.lease.leave()
         except REDIS_ERRORS:
-            self._log.info("left_without_redis", worker=self.lease.name)
-        self._log.info("stopped", worker=self.lease.name)
+            self._log.info("lease.left_behind", worker=self.lease.name)
+        self._log.info("role.stopped", worker=self.lease.name)
 
     async def _settled(self, settler: Settler) -> None:
         try:
             await asyncio.wait_for(settler.drain(), self._grace_s)
         except TimeoutError:
-            self._log.error("results_not_settled", worker=self.lease.name)
+            self._log.error("settlement.abandoned", worker=self.lease.name)
 
     async def _supervise(self, name: str, loop: Callable[[], Awaitable[None]], stopped: asyncio.Event) -> None:
         """
@@ -140,7 +140,7 @@ class Role:
             try:
                 await loop()
             except Exception as error:  # noqa: BLE001 - loops are supervised and never die
-                self._log.exception("loop_failed", loop=name, error=type(error).__name__)
+                self._log.exception("loop.failed", loop=name, error_type=type(error).__name__)
                 if stopped.is_set():
                     return
                 await asyncio.sleep(_RESTART_S)

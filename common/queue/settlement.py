@@ -156,7 +156,7 @@ class Settler:
         self._waiting: list[tuple[Finished, asyncio.Future[str]]] = []
         self._flushing: asyncio.Task[None] | None = None
         self._tally = Tally(keys.user_id, "commands" if self._commands else "events")
-        self._log = log.logger("settle").bind(account=keys.user_id)
+        self._log = log.logger(__name__).bind(account=keys.user_id)
 
     async def settle(self, finished: Finished) -> str:
         """
@@ -226,23 +226,40 @@ class Settler:
                 ],
             )
         except GatewayError as error:
-            self._log.warning("settle_failed", entries=len(batch), error=str(error))
+            self._log.warning("settlement.failed", entries=len(batch), error=str(error))
             return batch
         refused = []
         for ((finished, future), item), reply in zip(items, replies, strict=True):
             if reply.startswith("refused"):
-                self._log.warning("settle_refused", entry=finished.entry.entry_id, action=item["action"], error=reply)
+                self._log.warning(
+                    "settlement.refused", entry_id=finished.entry.entry_id, action=item["action"], error=reply
+                )
                 refused.append((finished, future))
                 continue
             if reply == "lost":
-                self._log.info("settle_lost", entry=finished.entry.entry_id)
+                self._log.info("settlement.lost", entry_id=finished.entry.entry_id)
                 self._tally.lost()
             else:
                 self._tally.settled(
                     finished.entry, finished.outcome, self._gate.redis_ms(), has_callback="callback" in item
                 )
+                if isinstance(finished.outcome, Dead):
+                    self._tell_dead(finished.entry, finished.outcome)
             _resolve(future, reply)
         return refused
+
+    def _tell_dead(self, entry: Entry, outcome: Dead) -> None:
+        """
+        Log that somebody has to look at an entry. Its detail may quote the other side, and stays in the dead letter.
+        """
+        if self._commands:
+            self._log.warning(
+                "command.dead", command_id=entry.id, chat_id=entry.chat_id, kind=entry.kind, reason=outcome.reason
+            )
+        else:
+            self._log.warning(
+                "event.dead", message_id=entry.id, chat_id=entry.chat_id, kind=entry.kind, reason=outcome.reason
+            )
 
     def _item(self, finished: Finished, keys: list[str]) -> dict[str, Any]:
         """

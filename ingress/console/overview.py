@@ -149,10 +149,10 @@ async def hold(request: HTMXRequest, page: NamedDependency[Page], services: Name
         raise invalid("direction", "This must be commands or events.")
     if form.get("to") == "resume":
         await in_time(services.holds.resume(user_id, direction))
-        _log.info("console.resumed", user_id=user_id, direction=direction)
+        _log.info("console.resumed", account=user_id, direction=direction)
     else:
         await in_time(services.holds.hold(user_id, direction, by=WHO, why=str(form.get("why", "")).strip()))
-        _log.info("console.held", user_id=user_id, direction=direction)
+        _log.info("console.held", account=user_id, direction=direction)
     return page.render("overview_state.html", await state(services, page))
 
 

@@ -69,4 +69,4 @@ async def test_each_account_has_its_own_and_nothing_is_dropped(
         call.json["meta"]["external_message_id"]: call.json["meta"]["user_id"] for call in sandbox.n8n.received
     }
     assert ("unknown_account", f"m{STRANGER}") == (letter.fields["reason"], letter.fields["id"])
-    assert [STRANGER] == [line["user_id"] for line in log if line["event"] == "webhook.unknown_account"]
+    assert [STRANGER] == [line["account"] for line in log if line["event"] == "webhook.unknown_account"]

@@ -82,7 +82,7 @@ async def test_ctrl_c_is_a_clean_stop(start: Start) -> None:
     os.killpg(program.process.pid, signal.SIGINT)
 
     assert await program.ends() == 0
-    assert "redis_away" not in program.err
+    assert "redis.away" not in program.err
     assert "Traceback" not in program.err
 
 
@@ -93,7 +93,7 @@ async def test_second_ctrl_c_does_not_wait(start: Start, sandbox: Sandbox, redis
     sandbox.faults.add(AvitoFault(kind="hang", path="*/messages"))
     settings = real(sandbox, redis_url)
     program = await start("run", "dispatcher", **settings)
-    await program.prints("redis_ready")
+    await program.prints("redis.ready")
     chat = next(iter(sandbox.avito.chats))
     sent = await start("send", chat.id, "stuck", **settings)
     assert await sent.ends() == 0, sent.err
@@ -188,12 +188,12 @@ async def test_redis_that_comes_late_is_waited_for(start: Start, sandbox: Sandbo
     data_dir.mkdir()
     url = f"unix://{data_dir}/valkey.sock"
     program = await start("run", **real(sandbox, url))
-    await program.prints("redis_away")
+    await program.prints("redis.away")
 
     server = EmbeddedServer(data_dir)
     await asyncio.to_thread(server.join)
     try:
-        await program.prints("redis_ready")
+        await program.prints("redis.ready")
         program.process.send_signal(signal.SIGTERM)
         assert await program.ends() == 0
     finally:
@@ -231,7 +231,7 @@ async def test_several_ingress_workers_share_a_port(start: Start, sandbox: Sandb
     """
     settings = real(sandbox, redis_url)
     program = await start("run", "ingress", "--workers", "2", **settings)
-    await program.prints("ingress_workers")
+    await program.prints("ingress.started")
     found = re.search(r"address=(http\S+)", program.err)
     assert found is not None
 
@@ -261,7 +261,7 @@ async def test_wrong_setting_is_one_line_and_2(start: Start, name: str, value: s
     program = await start("run", **{name: value})
 
     assert await program.ends() == 2
-    lines = [line for line in program.err.splitlines() if "_missing" not in line]
+    lines = [line for line in program.err.splitlines() if "setting.missing" not in line]
     assert (1, True, "") == (len(lines), name in lines[0], program.out)
 
 
@@ -385,7 +385,7 @@ async def test_eviction_and_lost_persistence_are_warned_about_by_name(
             await client.config_set("maxmemory-policy", "allkeys-lru")
             await client.config_set("appendonly", "no")
         program = await start("run", "dispatcher", **real(sandbox, server.url))
-        await program.prints("redis_ready")
+        await program.prints("redis.ready")
         program.process.send_signal(signal.SIGTERM)
         assert await program.ends() == 0
     finally:

@@ -37,7 +37,7 @@ async def test_a_file_is_sent_and_what_failed_is_reported(
     file again sends nothing.
     """
     settings = real(sandbox, redis_url) | {"RATE_LIMIT_REQUESTS": "1000"}
-    await (await start("run", "dispatcher", **settings)).prints("redis_ready")
+    await (await start("run", "dispatcher", **settings)).prints("redis.ready")
     chats = [chat.id for chat in sandbox.avito.chats]
     rows = [(chat_id, f"{number} for {chat_id}") for number in range(10) for chat_id in chats]
     file = tmp_path / "spring.csv"
@@ -134,7 +134,7 @@ async def test_a_filtered_set_of_dead_letters_is_put_back(start: Start, sandbox:
     `dead redrive --filter` puts back what fits, and no more; `erase` then removes the rest of a chat.
     """
     settings = real(sandbox, redis_url)
-    await (await start("run", "dispatcher", **settings)).prints("redis_ready")
+    await (await start("run", "dispatcher", **settings)).prints("redis.ready")
     chat, other, *_ = sandbox.avito.chats
     refused = sandbox.faults.add(AvitoFault(kind="status", status=400, path="*/messages", method="POST"))
     for chat_id in (chat.id, other.id):

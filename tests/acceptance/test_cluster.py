@@ -40,7 +40,7 @@ async def test_the_program_runs_on_a_cluster(sandbox: Sandbox, tmp_path: Path) -
         log = running.log_of(program)
 
     lines = [json.loads(line) for line in log.splitlines()]
-    assert {line["event"] for line in lines if line["level"] != "info"} == {"api_key_missing", "webhook_secret_missing"}
+    assert {line["event"] for line in lines if line["level"] != "info"} == {"setting.missing"}
     assert [200] * 4 == [answer.status_code for answer in answers]
 
 

@@ -249,5 +249,5 @@ async def test_nothing_secret_is_said(
     assert {TEXT_OUT, TEXT_FAILED} <= {message.content.get("text") for message in sandbox.avito.sent()}
     assert {f"/webhook/{N8N_PATH}"} == {call.path for call in sandbox.n8n.received}
     heard.said |= {f"log {number}": text for number, text in enumerate(logs)}
-    assert any("avito_call" in log for log in logs)
+    assert any("avito.called" in log for log in logs)
     assert [] == heard.leaks()

@@ -139,7 +139,7 @@ async def test_wrong_credentials(start: Start, status: int) -> None:
     assert isinstance(found, Blocked)
     assert found.message.startswith("Avito refuses AVITO_CLIENT_ID and AVITO_CLIENT_SECRET")
     assert (gateway.requests("/self"), gateway.requests("/token")) == (0, 1)
-    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["avito_blocked"]
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["avito.blocked"]
     assert "client_secret" not in str(logs)
     with pytest.raises(NoPermit):
         await gateway.avito.refresh_token(wrong, wait_s=0.1)

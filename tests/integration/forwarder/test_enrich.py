@@ -154,7 +154,7 @@ async def test_after_a_failure_nobody_asks_for_a_while(desk: Desk) -> None:
         found = [await chats.get(chat.id, LONG_S) for chat in created]
     asked, _ = desk.asked()
 
-    assert (found, [line["event"] for line in logs].count("chats_not_named")) == ([None, None, None], 1)
+    assert (found, [line["event"] for line in logs].count("chat.lookup_failed")) == ([None, None, None], 1)
     # The one question was repeated by `read`, as reads may be.
     assert asked <= 3
 

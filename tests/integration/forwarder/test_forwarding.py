@@ -125,7 +125,7 @@ async def test_n8n_away_costs_no_attempt(
 
     assert {f"u2i-{chat}": list(range(chat, 12, 3)) for chat in range(3)} == chats
     assert {"1"} == {call.headers["webhook-attempt"] for call in received}
-    assert {"n8n_down", "n8n_back"} <= {line["event"] for line in logs}
+    assert {"n8n.down", "n8n.back"} <= {line["event"] for line in logs}
 
 
 async def test_n8n_that_refuses_connections_gets_everything_afterwards(
@@ -208,7 +208,7 @@ async def test_a_cut_connection_pauses_and_counts(
             [call] = await sandbox.n8n.wait_for(lambda calls: len(calls) == 1, timeout_s=20)
 
     assert call.headers["webhook-attempt"] == "2"
-    assert [line["event"] for line in logs].count("n8n_down") == 1
+    assert [line["event"] for line in logs].count("n8n.down") == 1
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ async def test_without_an_address_events_wait(
         received = await sandbox.n8n.wait_for(lambda calls: len(calls) == 1)
 
     assert texts(received) == ["1"]
-    assert [line["event"] for line in logs].count("N8N_WEBHOOK_URL is not set: events wait until it is") == 1
+    assert [line["event"] for line in logs].count("setting.missing") == 1
 
 
 def callback_fields(url: str) -> dict[str, str]:

@@ -494,7 +494,7 @@ async def test_a_search_that_fails_is_told_once_and_goes_on(
             await sandbox.n8n.wait_for(lambda calls: len(calls) == 1, timeout_s=20)
     told = [line["event"] for line in logs]
 
-    assert (1, 1) == (told.count("search_failed"), told.count("webhooks_missed"))
+    assert (1, 1) == (told.count("search.failed"), told.count("webhook.recovered"))
     assert not [line for line in logs if "lost" in json.dumps(line, default=str)]
 
 

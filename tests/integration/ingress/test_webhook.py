@@ -194,7 +194,7 @@ async def test_unknown_account_is_kept_and_warned_about(gateway: Gateway) -> Non
     (entry,) = await gateway.events()
     assert (200, "unknown_account") == (answer.status_code, entry["kind"])
     assert [("webhook.unknown_account", "77")] == [
-        (line["event"], line["user_id"]) for line in logs if line["log_level"] == "warning"
+        (line["event"], line["account"]) for line in logs if line["log_level"] == "warning"
     ]
 
 

@@ -84,7 +84,7 @@ async def test_a_group_that_stays_lost_is_asked_for_ever_more_slowly(
             await recorder.count(1)
 
     assert [2, 3, 4] == pauses
-    assert ["take_failed"] == [line["event"] for line in logs if line["log_level"] == "warning"]
+    assert ["take.failed"] == [line["event"] for line in logs if line["log_level"] == "warning"]
 
 
 async def test_what_a_deleted_stream_had_blocked_goes_on_soon(queue: Queue) -> None:
@@ -136,7 +136,7 @@ async def test_a_turn_that_hangs_is_cut_short(queue: Queue, monkeypatch: pytest.
         await queue.send("m1")
         await recorder.count(1)
 
-    assert ("take_failed", "TimeoutError") == (logs[0]["event"], logs[0]["kind"])
+    assert ("take.failed", "TimeoutError") == (logs[0]["event"], logs[0]["error_type"])
 
 
 async def test_a_loop_that_fails_begins_anew(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,8 +156,8 @@ async def test_a_loop_that_fails_begins_anew(queue: Queue, monkeypatch: pytest.M
             await queue.send("m1")
             await recorder.count(1)
 
-    assert [("loop_failed", "ZeroDivisionError")] == [
-        (line["event"], line["error"]) for line in logs if line["log_level"] == "error"
+    assert [("loop.failed", "ZeroDivisionError")] == [
+        (line["event"], line["error_type"]) for line in logs if line["log_level"] == "error"
     ]
 
 
