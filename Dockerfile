@@ -6,8 +6,10 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/avito-gateway
 WORKDIR /src
 # The dependencies are a layer of their own, so a change of the code does not fetch them again.
-COPY requirements/runtime.txt requirements/
-RUN /opt/avito-gateway/bin/python -m pip install --require-hashes -r requirements/runtime.txt
+# With what traces need: --build-arg LOCK=otel
+ARG LOCK=runtime
+COPY requirements/${LOCK}.txt requirements/
+RUN /opt/avito-gateway/bin/python -m pip install --require-hashes -r requirements/${LOCK}.txt
 COPY LICENSE README.md pyproject.toml ./
 COPY common common
 COPY dispatcher dispatcher

@@ -9,6 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links --no-annotate
 COMPILE := $(PIN) --extra embedded --group build
+WITH_OTEL := --extra otel --constraint
 NODE := n8n/node
 # Libraries that only some targets need, each set in an environment of its own.
 PEERS := .venv-peers
@@ -42,6 +43,10 @@ $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
 .PHONY: install
 install: $(VENV)/.runtime ## create .venv with the pinned dependencies
 
+.PHONY: otel
+otel: $(VENV)/.runtime requirements/otel.txt ## add what traces need (OpenTelemetry)
+	$(PIP) --require-hashes -r requirements/otel.txt
+
 .PHONY: run
 run: install ## start all roles; without AVITO_CLIENT_ID against the sandbox
 	@$(BIN)/avito-gateway run
@@ -62,10 +67,11 @@ check: $(VENV)/.dev ## lint, formatting, types, spelling, lock files
 	$(BIN)/codespell
 	@new=$$(mktemp -d) && trap 'rm -rf "$$new"' EXIT && cp requirements/*.txt "$$new" && \
 	{ $(COMPILE) --output-file "$$new/runtime.txt" pyproject.toml && \
-	$(COMPILE) --group dev --constraint "$$new/runtime.txt" --output-file "$$new/dev.txt" pyproject.toml && \
+	$(COMPILE) $(WITH_OTEL) "$$new/runtime.txt" --output-file "$$new/otel.txt" pyproject.toml && \
+	$(COMPILE) $(WITH_OTEL) "$$new/otel.txt" --group dev --output-file "$$new/dev.txt" pyproject.toml && \
 	$(PIN) --group node --output-file "$$new/node.txt" || \
 		{ echo "The lock files cannot be checked: see above. It needs a package index within reach." >&2; exit 1; }; } && \
-	for name in runtime dev node; do cmp -s "requirements/$$name.txt" "$$new/$$name.txt" || { \
+	for name in runtime otel dev node; do cmp -s "requirements/$$name.txt" "$$new/$$name.txt" || { \
 		echo "requirements/$$name.txt is not what pyproject.toml asks for. Run: make lock" >&2; exit 1; }; done && \
 	echo "The lock files are current."
 
@@ -77,7 +83,8 @@ format: $(VENV)/.dev ## format the code and mend what the linter can
 .PHONY: lock
 lock: $(VENV)/.dev ## write the lock files from pyproject.toml; UPGRADE=--upgrade for newer versions
 	$(COMPILE) $(UPGRADE) --output-file requirements/runtime.txt pyproject.toml
-	$(COMPILE) $(UPGRADE) --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt pyproject.toml
+	$(COMPILE) $(UPGRADE) $(WITH_OTEL) requirements/runtime.txt --output-file requirements/otel.txt pyproject.toml
+	$(COMPILE) $(UPGRADE) $(WITH_OTEL) requirements/otel.txt --group dev --output-file requirements/dev.txt pyproject.toml
 	$(PIN) $(UPGRADE) --group node --output-file requirements/node.txt
 	$(PIN) $(UPGRADE) --output-file bench/peers/requirements.txt bench/peers/requirements.in
 	$(PIN) $(UPGRADE) --output-file tests/fuzz/requirements.txt tests/fuzz/requirements.in

@@ -172,6 +172,8 @@ class Settings(BaseSettings):
     allow_private_hosts: CommaList = ()
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    # The name and the meaning are OpenTelemetry's.
+    otel_exporter_otlp_endpoint: OptionalAddress = None
 
     _accounts: tuple[Account, ...] = PrivateAttr(default=())
 

@@ -20,13 +20,14 @@ from common.queue.gate import Gate, Permit
 from common.queue.keys import AccountKeys
 from common.queue.outcomes import Dead, Done, Outcome, Release
 from common.settings import Account, Settings
+from common.tracing import current
 from forwarder import decide, filters, webhook
 from forwarder.chat import Chat
 from forwarder.deliver import Guarded, Lender, post
 from forwarder.enrich import Chats
 from forwarder.headers import Headers, Stamp, webhook_id
 from forwarder.normalise import Surroundings, encode, normalise
-from forwarder.replies import Late, Reply, short
+from forwarder.replies import Answered, Late, Reply, short
 from forwarder.voice import VoiceLinks
 from forwarder.webhook import Webhook
 
@@ -162,7 +163,11 @@ class Forwarder:
         """
         at = datetime.fromtimestamp(permit.redis_ms() / 1000, UTC).isoformat(timespec="milliseconds")
         begun_s = time.monotonic()
-        reply = await post(lender, url, body.encode(), headers, self._settings.forward_timeout)
+        with current().call("deliver") as span:
+            if traceparent := span.traceparent:
+                headers = headers | {b"traceparent": traceparent.encode()}
+            reply = await post(lender, url, body.encode(), headers, self._settings.forward_timeout)
+            span.answered(reply.status if isinstance(reply, Answered) else None, type(reply).__name__)
         took_s = time.monotonic() - begun_s
         metrics.DELIVERY_REQUEST[()].observe(took_s)
         return reply, {"at": at, "ms": round(took_s * 1000)}

@@ -12,7 +12,7 @@ from typing import Literal
 
 from uvicorn import Config
 
-from common import log
+from common import log, tracing
 from common.errors import SettingsError
 from common.settings import Settings
 from gateway import http_server
@@ -41,14 +41,18 @@ def run(profile: Profile, roles: Sequence[RoleName], workers: int) -> None:
     if workers > 1 and set(roles) != {"ingress"}:
         raise SettingsError("--workers goes with `run ingress` alone; of the other roles, start more processes")
     log.configure(*log_choice(profile, is_terminal=sys.stderr.isatty()))
+    tracing.start(profile.settings)
     warn_of_missing(profile, roles)
     if "ingress" in roles:
         http_server.allow_many_files()
-    with asyncio.Runner(loop_factory=Config(app="", log_config=None).get_loop_factory()) as runner:
-        if workers > 1:
-            _run_workers(runner, profile.settings, workers)
-        else:
-            runner.run(Program(profile, roles).run())
+    try:
+        with asyncio.Runner(loop_factory=Config(app="", log_config=None).get_loop_factory()) as runner:
+            if workers > 1:
+                _run_workers(runner, profile.settings, workers)
+            else:
+                runner.run(Program(profile, roles).run())
+    finally:
+        tracing.stop()
 
 
 def log_choice(profile: Profile, *, is_terminal: bool) -> tuple[Literal["json", "console"], str]:

@@ -13,7 +13,7 @@ from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.di import Provide
 
-from common import log
+from common import log, tracing
 from common.avito.client import Avito
 from common.errors import SettingsError
 from common.garbage import rarely_collected
@@ -36,6 +36,7 @@ from ingress import (
     reads,
     subscriptions,
     tokens,
+    traces,
     tracking,
     webhook_openapi,
     webhooks,
@@ -78,6 +79,7 @@ def create_app(settings: Settings, connections: Connections, avito: Avito, *, ow
             *tokens.HANDLERS,
         ],
         guards=[require_key],
+        middleware=traces.middleware(),
         security=_SECURITY,
         dependencies={
             "account": Provide(provide_account, sync_to_thread=False),
@@ -88,8 +90,9 @@ def create_app(settings: Settings, connections: Connections, avito: Avito, *, ow
     # The webhook counts for itself.
     pages = [console()] if settings.console else []
     counted = Router("/", route_handlers=[api, inner, *health.HANDLERS, *pages], middleware=[counting])
+    hooks = Router("/", route_handlers=webhooks.routes(services), middleware=traces.middleware(webhooks.PATH))
     app = Litestar(
-        route_handlers=[counted, docs.assets(), *docs.HANDLERS, *webhooks.routes(services)],
+        route_handlers=[counted, docs.assets(), *docs.HANDLERS, hooks],
         dependencies={"services": Provide(provide_services, sync_to_thread=False)},
         exception_handlers=problems.HANDLERS,
         lifespan=[_lifespan(services, own)],
@@ -128,6 +131,15 @@ async def _running(services: Services, own: tuple[Any, ...]) -> AsyncIterator[No
                 await resource.aclose()
 
 
+class _Traces:
+    """
+    Tracing, as a resource of a process that is an ingress alone.
+    """
+
+    async def aclose(self) -> None:
+        await asyncio.to_thread(tracing.stop)
+
+
 def from_environment() -> Litestar:
     """
     Make the application of one uvicorn worker from the environment and `.env` (`ingress.app:from_environment`).
@@ -141,6 +153,7 @@ def from_environment() -> Litestar:
     if settings.redis_url is None:
         raise SettingsError("REDIS_URL: must be set when ingress runs as processes of its own")
     log.configure(settings.log_format, settings.log_level)
+    tracing.start(settings)
     connections = connect(settings.redis_url)
     avito = Avito(settings, connections)
-    return create_app(settings, connections, avito, own=(avito, connections))
+    return create_app(settings, connections, avito, own=(avito, connections, _Traces()))

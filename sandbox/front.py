@@ -70,6 +70,7 @@ class Front:
         journal = self._journal
         record = journal.begin(self._face, scope["method"], scope["path"], scope["extensions"][ARRIVED])
         scope[RECORD] = record
+        record.traceparent = next((value.decode() for name, value in scope["headers"] if name == b"traceparent"), "")
         outcome = "failed"
         try:
             body = await _read(receive)

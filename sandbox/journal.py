@@ -29,7 +29,7 @@ class Record:
 
     `outcome` is `open` while the request runs, then `answered` or the name of what was done to it instead: `dropped`,
     `held` (the client was left waiting) or `left` (the client went away first). Bodies are never kept: `note` tells
-    what happened, in words without texts or secrets.
+    what happened, in words without texts or secrets. `traceparent` is that header (W3C Trace Context), if it came.
     """
 
     seq: int
@@ -43,6 +43,7 @@ class Record:
     body_bytes: int = 0
     note: str = ""
     fault: str = ""
+    traceparent: str = ""
     attempt: int = 1
     status: int | None = None
     ended_mono_s: float | None = None

@@ -34,6 +34,7 @@ from common.queue.connection import Connections
 from common.queue.gate import Gate, Limits, Permit
 from common.queue.keys import AccountKeys
 from common.settings import Account, Settings
+from common.tracing import current
 
 BLOCKED_PAUSE_S: Final = 300.0
 USER_AGENT: Final = "avito-gateway"
@@ -186,7 +187,9 @@ class Avito:
         result: Result = NoAnswer("cancelled", aborted=True)
         try:
             async with self._pool.lend() as loan:
-                result = await exchange(loan.client, _request(loan.client, call, token), timeout_s)
+                with current().call(f"avito {call.name}") as span:
+                    result = await exchange(loan.client, _request(loan.client, call, token), timeout_s)
+                    span.answered(result.status if isinstance(result, Answer) else None, type(result).__name__)
                 if not isinstance(result, Answer):
                     loan.spoil()
         finally:
@@ -220,6 +223,8 @@ class Avito:
 
 def _request(client: httpx.AsyncClient, call: Call, token: str | None) -> httpx.Request:
     headers = {"authorization": f"Bearer {token}"} if token is not None else {}
+    if traceparent := current().traceparent:
+        headers["traceparent"] = traceparent
     upload = call.upload
     return client.build_request(
         call.method,

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import Context
 from typing import Final
 
 from redis.asyncio.client import PubSub
@@ -44,7 +45,8 @@ class Ends:
         self._listeners.setdefault(command_id, []).append(ended)
         if self._listening is None or self._listening.done():
             self._subscribed.clear()
-            self._listening = asyncio.create_task(self._listen(), name="ends")
+            # Not in the context of the one who asks first: it serves all.
+            self._listening = asyncio.create_task(self._listen(), name="ends", context=Context())
         try:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._subscribed.wait(), _RETRY_S)

@@ -8,6 +8,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -153,7 +154,8 @@ class Gate:
             return
         self._under_way.add(permit)
         if self._keeping is None or self._keeping.done():
-            self._keeping = asyncio.create_task(self._keep(), name="gate-keep")
+            # Not in the context of the request that began first: it is for all.
+            self._keeping = asyncio.create_task(self._keep(), name="gate-keep", context=Context())
 
     def over(self, permit: Permit) -> None:
         """

@@ -20,6 +20,7 @@ from common.queue.receipts import KEPT_S
 from common.queue.scripts import Argument, flat
 from common.queue.settlement import RECORD_LIFE_S
 from common.settings import Settings
+from common.tracing import current
 
 IDEMPOTENCY_LIFE_S: Final = 72 * 3600
 
@@ -133,7 +134,12 @@ class Intake:
                 idempotency key is safe.
 
         """
-        return self._command_reply(user_id, command, await self._submitted(user_id, command))
+        reply = self._command_reply(user_id, command, await self._submitted(user_id, command))
+        if (span := current()).traceparent:
+            stored = reply if isinstance(reply, Accepted | Duplicate) else None
+            span.note(account=user_id, chat_id=command.chat_id, command_id=stored.command_id if stored else None)
+            span.note(duplicate=isinstance(reply, Duplicate) or None)
+        return reply
 
     def _submitted(self, user_id: str, command: NewCommand) -> asyncio.Future[Any]:
         keys = AccountKeys(self._prefix, user_id)
@@ -170,6 +176,8 @@ class Intake:
             if isinstance(reply, BaseException):
                 raise reply
             accepted.append(self._command_reply(user_id, command, reply))
+        if (span := current()).traceparent:
+            span.note(account=user_id, commands=len(commands))
         return accepted
 
     async def event(self, user_id: str, event: NewEvent) -> Accepted | Duplicate:
@@ -182,6 +190,9 @@ class Intake:
 
         """
         keys = AccountKeys(self._prefix, user_id)
+        span = current()
+        if traceparent := span.traceparent:
+            span.note(account=user_id, chat_id=event.chat_id, message_id=event.id)
         reply = await self._commit(keys)(
             scripts.ACCEPT_EVENT,
             [keys.events.stream, keys.event(event.id), keys.sent(event.chat_id)],
@@ -196,10 +207,12 @@ class Intake:
                 KEPT_S * 1000,
                 "1" if event.recovered else "",
                 event.created_ms or "",
+                traceparent,
             ],
         )
         if reply[0] == "duplicate":
             metrics.EVENTS_DUPLICATE[user_id].inc()
+            span.note(duplicate=True)
             return Duplicate(event.id, reply[2])
         metrics.EVENTS_ACCEPTED[user_id, "recovered" if event.recovered else event.kind].inc()
         return Accepted(event.id, reply[1], 0)
@@ -252,6 +265,7 @@ def _command_fields(command: NewCommand, stream: StreamKeys) -> tuple[dict[str, 
         "lane": command.lane,
     }
     given = {name: str(value) for name, value in optional.items() if value is not None}
+    traceparent = current().traceparent
     entry = {
         "id": command.id,
         "kind": command.kind,
@@ -259,6 +273,7 @@ def _command_fields(command: NewCommand, stream: StreamKeys) -> tuple[dict[str, 
         "body": _JSON.encode(command.body),
         "accepted_at": accepted_at,
         **given,
+        **({"traceparent": traceparent} if traceparent else {}),
     }
     record = {
         "id": command.id,

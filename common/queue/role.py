@@ -18,6 +18,7 @@ from common.queue.keys import AccountKeys
 from common.queue.lease import BEAT_S, LIFE_S, Lease
 from common.queue.reports import Reporter
 from common.queue.settlement import Settler
+from common.queue.traced import handler_with_traces
 from common.queue.waker import Waker
 from common.settings import Settings
 
@@ -72,7 +73,7 @@ class Role:
                     streams=streams,
                     group=name,
                     gate=gate,
-                    handler=handler,
+                    handler=handler_with_traces(handler, name, user_id),
                     lease=self.lease,
                     waker=self._waker,
                     settler=settler,

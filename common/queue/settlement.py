@@ -98,6 +98,7 @@ def callback(
     if not url or fields.get("callback_on", end) != end:
         return {}
     chat_id = fields.get("chat_id", "")
+    trace = {"traceparent": fields["traceparent"]} if "traceparent" in fields else {}
     body = {
         "event": f"command.{end}",
         "command_id": command_id,
@@ -114,6 +115,7 @@ def callback(
         "callback_url": url,
         "body": json.dumps(body, ensure_ascii=False),
         "received_at": str(now_ms),
+        **trace,
     }
 
 

@@ -3,7 +3,8 @@
 -- KEYS         per event: stream, the event's record, the chat's list of our own messages
 -- ARGV         per event the number of what follows, and: message id, kind, chat id, body, received at ms, life of the
 --              record ms, fingerprint of the content where it is an echo of our own message ('' = it is not), life of
---              the list ms, '1' where its webhook never came, when Avito created it ms ('' = it does not say)
+--              the list ms, '1' where its webhook never came, when Avito created it ms ('' = it does not say), the
+--              traceparent ('' = no trace goes on with it)
 -- Reply        per event {'accepted', entry id, 0} | {'duplicate', message id, entry id of the first} | {'error', text}
 -- Safe at OOM: refused as a whole (the first write is an XADD)
 -- Owner-checked: not needed, the entry is new
@@ -20,6 +21,9 @@ return each_item(3, function(keys, args)
   local fields = { 'id', id, 'kind', kind, 'chat_id', chat, 'body', body, 'received_at', received }
   if args[9] == '1' then
     fields[11], fields[12] = 'recovered', '1'
+  end
+  if args[11] ~= '' then
+    fields[#fields + 1], fields[#fields + 2] = 'traceparent', args[11]
   end
   local entry_id = redis.call('XADD', stream, '*', unpack(fields))
   redis.call('HSET', record, 'entry_id', entry_id, 'id', id, 'kind', kind, 'chat_id', chat, 'received_at', received,
