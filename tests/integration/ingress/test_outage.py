@@ -18,7 +18,9 @@ from common.queue.intake import Intake, NewEvent
 from common.settings import Settings
 from ingress.deadline import in_time
 from tests import servers
+from tests.chaos.proxy import Proxy
 from tests.conftest import USER_ID
+from tests.harness import eventually
 from tests.integration.ingress.conftest import CHAT, Gateway, Serve
 from tests.integration.ingress.test_webhook import event
 
@@ -94,6 +96,31 @@ async def test_many_callers_while_silent(settings: Settings) -> None:
         assert {RedisAway} == {type(reply) for reply in replies}
         assert time.monotonic() - started_s < 2.0
         await intake.stop()
+
+
+async def test_a_webhook_does_not_wait_for_those_before_it(serve: Serve) -> None:
+    """
+    On a slow way to Redis, whoever would wait for two round trips is answered with 503 before Avito gives up after 2 s.
+    """
+    with servers.embedded() as server:
+        async with Proxy.start(server.host, server.port) as proxy:
+            connections = connect(proxy.url)
+            async with serve(connected=connections) as gateway:
+                # The script is loaded, the connection made.
+                await gateway.http.post("/webhook/avito", json=event())
+                proxy.delay_s = 0.46
+                first = asyncio.create_task(gateway.http.post("/webhook/avito", json=event()))
+                (commit,) = gateway.services.intake._commits.values()
+                await eventually(lambda: commit._flushing is not None and not commit._flushing.done())
+                started_s = time.monotonic()
+                second = await gateway.http.post("/webhook/avito", json=event())
+                took_s = time.monotonic() - started_s
+                await first
+                proxy.delay_s = 0.0
+            await connections.aclose()
+
+    assert 503 == second.status_code
+    assert took_s < 2.0
 
 
 async def test_health_while_silent(serve: Serve) -> None:
