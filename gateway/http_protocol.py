@@ -4,6 +4,10 @@ One connection of the ingress: uvicorn's, and an end for clients that are too sl
 uvicorn times only the pause between two requests. Here, too, a head must be whole within `head_s`, a body must come on
 at `body_bytes` each `body_s`, an answer must be read on within `answer_s`, and a head has at most `head_bytes`. So a
 client that says nothing, or says it byte by byte, takes a file and some memory for a while, not for good.
+
+At the end of the server uvicorn cuts idle connections at once, also under a request that is just on its way, which a
+proxy must not repeat if it is a POST. Here they stay for `linger_s`: the next request is answered, with `Connection:
+close`. What waits for the end of a message is told, and answers at once.
 """
 
 from __future__ import annotations
@@ -12,6 +16,8 @@ import asyncio
 from typing import Any, Literal
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from ingress.asking import ENDING
 
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -29,6 +35,7 @@ class HttpProtocol(HttpToolsProtocol):
     body_s = 30.0
     body_bytes = 64 * 1024
     answer_s = 30.0
+    linger_s = 1.0
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -39,6 +46,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._received = 0
         self._received_before = 0
         self._unread = 0
+        self._ending = asyncio.Event()
+        self._linger: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """
@@ -53,6 +62,8 @@ class HttpProtocol(HttpToolsProtocol):
         """
         self._due = None
         self._watch()
+        if self._linger is not None:
+            self._linger.cancel()
         self.resume_writing()
         super().connection_lost(exc)
 
@@ -77,6 +88,7 @@ class HttpProtocol(HttpToolsProtocol):
         """
         self._due = "head"
         super().on_message_begin()
+        self.scope["extensions"] = {ENDING: {"event": self._ending}}
 
     def on_headers_complete(self) -> None:
         """
@@ -84,6 +96,8 @@ class HttpProtocol(HttpToolsProtocol):
         """
         self._due, self._unread = "body", 0
         super().on_headers_complete()
+        if self._ending.is_set() and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """
@@ -98,6 +112,16 @@ class HttpProtocol(HttpToolsProtocol):
         """
         self._due, self._unread = None, 0
         super().on_message_complete()
+
+    def shutdown(self) -> None:
+        """
+        End with the answer under way, else with the next one, else after a while.
+        """
+        self._ending.set()
+        if self._is_idle():
+            self._linger = self.loop.call_later(self.linger_s, self._leave)
+        else:
+            super().shutdown()
 
     def pause_writing(self) -> None:
         """
@@ -114,6 +138,14 @@ class HttpProtocol(HttpToolsProtocol):
             self._stuck.cancel()
             self._stuck = None
         super().resume_writing()
+
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _leave(self) -> None:
+        # A head that is half there is a request: it gets its answer, or ends as one that is too slow.
+        if self._is_idle() and not self._unread:
+            self.transport.close()
 
     def _watch(self) -> None:
         if self._due == self._timed:

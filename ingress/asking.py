@@ -4,8 +4,9 @@ What a request says beside its body: its key, and whether it waits for the end.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from litestar import Request
 from litestar.di import NamedDependency
@@ -16,6 +17,9 @@ from common.settings import Account
 from ingress.bodies import Options
 from ingress.problems import invalid
 from ingress.waiting import wait_s
+
+# The ASGI extension whose `event` is set when the server is about to end.
+ENDING: Final = "avito_gateway.ending"
 
 KeyHeader = Annotated[
     str | None,
@@ -41,11 +45,22 @@ class Ask:
     key: str | None
     wait_s: float
     receive: Receive
+    ending: asyncio.Event | None = None
 
     async def hung_up(self) -> None:
         """
-        Return when the caller has closed the connection.
+        Return when the caller has closed the connection, or the server is about to end: its callers learn their
+        command's id and ask the next one.
         """
+        disconnected = asyncio.create_task(self._disconnected(), name="disconnected")
+        ended = asyncio.create_task((self.ending or asyncio.Event()).wait(), name="ending")
+        try:
+            await asyncio.wait((disconnected, ended), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            disconnected.cancel()
+            ended.cancel()
+
+    async def _disconnected(self) -> None:
         while (await self.receive())["type"] != "http.disconnect":
             pass
 
@@ -78,4 +93,6 @@ def provide_ask(
     together Litestar makes a task group, which costs more than all of them.
     """
     del account
-    return Ask(idempotency_key, wait_s(prefer, wait), request.receive)
+    ending = ((request.scope.get("extensions") or {}).get(ENDING) or {}).get("event")
+    assert ending is None or isinstance(ending, asyncio.Event)
+    return Ask(idempotency_key, wait_s(prefer, wait), request.receive, ending)

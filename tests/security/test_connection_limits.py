@@ -8,7 +8,8 @@ import asyncio
 import resource
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ import uvicorn
 from gateway import http_server
 from gateway.http_protocol import HttpProtocol
 from gateway.http_server import HttpServer
+from tests.harness import eventually
 
 GOOD = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
@@ -25,7 +27,34 @@ LONG_BYTES = 64 * 1024 * 1024
 ENDS_WITHIN_S = 5.0
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-Connect = Callable[[], Awaitable[Streams]]
+
+
+@dataclass(frozen=True)
+class Served:
+    """
+    A server and connections to it.
+    """
+
+    server: HttpServer
+    port: int
+    made: list[Streams] = field(default_factory=list)
+
+    async def __call__(self) -> Streams:
+        """
+        Open one more connection.
+        """
+        self.made.append(await asyncio.open_connection("127.0.0.1", self.port))
+        return self.made[-1]
+
+    async def refuses(self) -> bool:
+        """
+        Say whether nobody listens any more.
+        """
+        try:
+            await self()
+        except ConnectionRefusedError:
+            return True
+        return False
 
 
 class Quick(HttpProtocol):
@@ -38,6 +67,7 @@ class Quick(HttpProtocol):
     body_s = 0.4
     body_bytes = 100
     answer_s = 0.4
+    linger_s = 0.3
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -65,24 +95,18 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 
 @pytest.fixture(name="connect")
-async def _connect(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Connect]:
+async def _connect(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
     monkeypatch.setattr(http_server, "HttpProtocol", Quick)
-    made: list[Streams] = []
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         server = HttpServer(application, bound, grace_s=1.0)
         task = asyncio.create_task(server.run())
         await server.ready.wait()
-
-        async def connect() -> Streams:
-            streams = await asyncio.open_connection("127.0.0.1", bound.getsockname()[1])
-            made.append(streams)
-            return streams
-
-        yield connect
-        for _, writer in made:
+        served = Served(server, bound.getsockname()[1])
+        yield served
+        for _, writer in served.made:
             writer.transport.abort()
-        await asyncio.gather(*(writer.wait_closed() for _, writer in made), return_exceptions=True)
+        await asyncio.gather(*(writer.wait_closed() for _, writer in served.made), return_exceptions=True)
         server.stop()
         await asyncio.wait_for(task, 10)
 
@@ -132,7 +156,7 @@ async def until_closed(streams: Streams, send: bytes = b"", each_s: float = 0.05
     ],
 )
 async def test_a_request_that_does_not_come_is_ended(
-    connect: Connect, beginning: bytes, piece: bytes, said: bytes
+    connect: Served, beginning: bytes, piece: bytes, said: bytes
 ) -> None:
     """
     Whoever is too slow with a request, or never ends its head, loses the connection; whoever began is told why.
@@ -147,7 +171,7 @@ async def test_a_request_that_does_not_come_is_ended(
 
 @pytest.mark.parametrize(("beginning", "piece"), [(b"", b"\r\n"), (b"GET /", b"a")])
 async def test_the_time_of_a_head_begins_anew_with_each_request(
-    connect: Connect, beginning: bytes, piece: bytes
+    connect: Served, beginning: bytes, piece: bytes
 ) -> None:
     """
     A connection that has been of use is ended like a new one, however it fills its pause.
@@ -165,7 +189,7 @@ async def test_the_time_of_a_head_begins_anew_with_each_request(
     assert time.monotonic() - began_s > Quick.head_s * 0.9
 
 
-async def test_a_body_after_its_answer_is_not_waited_for(connect: Connect) -> None:
+async def test_a_body_after_its_answer_is_not_waited_for(connect: Served) -> None:
     """
     A request that was answered by its head alone must end, too.
     """
@@ -176,7 +200,7 @@ async def test_a_body_after_its_answer_is_not_waited_for(connect: Connect) -> No
     await until_closed(streams, b"x")
 
 
-async def test_an_answer_that_nobody_reads_is_given_up(connect: Connect) -> None:
+async def test_an_answer_that_nobody_reads_is_given_up(connect: Served) -> None:
     """
     A client that reads no further does not hold what is left of its answer.
     """
@@ -189,7 +213,7 @@ async def test_an_answer_that_nobody_reads_is_given_up(connect: Connect) -> None
         await asyncio.wait_for(reader.readexactly(LONG_BYTES), ENDS_WITHIN_S)
 
 
-async def test_a_body_that_comes_on_steadily_is_read(connect: Connect) -> None:
+async def test_a_body_that_comes_on_steadily_is_read(connect: Served) -> None:
     """
     A large body over a slow line takes several times the limit, and arrives.
     """
@@ -202,7 +226,7 @@ async def test_a_body_that_comes_on_steadily_is_read(connect: Connect) -> None:
     assert b"1000" == await answer(reader)
 
 
-async def test_a_slow_answer_is_waited_for(connect: Connect) -> None:
+async def test_a_slow_answer_is_waited_for(connect: Served) -> None:
     """
     How long the gateway takes is not the client's fault.
     """
@@ -212,6 +236,41 @@ async def test_a_slow_answer_is_waited_for(connect: Connect) -> None:
     assert b"0" == await answer(reader)
     writer.write(GOOD)
     assert b"0" == await answer(reader)
+
+
+async def test_at_the_end_an_idle_connection_has_one_answer_more(connect: Served) -> None:
+    """
+    A request that comes on an open connection while the server ends is answered, with the word that it was the last.
+    """
+    reader, writer = await connect()
+    writer.write(GOOD)
+    await answer(reader)
+    connect.server.stop()
+    await eventually(connect.refuses)
+    writer.write(GOOD)
+    head = await reader.readuntil(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" in head.lower()
+    assert b"0" == await reader.read()
+
+
+async def test_at_the_end_what_is_under_way_is_answered(connect: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A request whose head is half there when the server ends gets its answer; who says nothing is cut off after a while.
+    """
+    monkeypatch.setattr(Quick, "head_s", ENDS_WITHIN_S)
+    (half, writer), (idle, _) = await connect(), await connect()
+    writer.write(GOOD[:10])
+    began_s = time.monotonic()
+    connect.server.stop()
+    assert b"" == await asyncio.wait_for(idle.read(), ENDS_WITHIN_S)
+    lingered_s = time.monotonic() - began_s
+    writer.write(GOOD[10:])
+    head = await half.readuntil(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 200")
+    assert lingered_s >= Quick.linger_s
 
 
 def test_both_ways_to_serve_have_the_limits() -> None:
