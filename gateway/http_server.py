@@ -19,6 +19,7 @@ from uvicorn.supervisors import Multiprocess
 from common.errors import GatewayError, SettingsError
 from common.settings import Settings
 from gateway.http_protocol import HttpProtocol
+from gateway.service import handed_socket
 
 WORKERS_APP: Final = "ingress.app:from_environment"
 BACKLOG: Final = 2048
@@ -28,13 +29,16 @@ _ANY: Final = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S1
 
 def bind(settings: Settings) -> socket.socket:
     """
-    Reserve `SERVER_HOST:SERVER_PORT`; nobody is answered before a server listens there.
+    Take the socket that the service manager hands over, else reserve `SERVER_HOST:SERVER_PORT`; nobody is answered
+    before a server listens there.
 
     Raises:
 
-        SettingsError: the address is not this machine's, or the port is taken.
+        SettingsError: what is handed over cannot be used, the address is not this machine's, or the port is taken.
 
     """
+    if (handed := handed_socket()) is not None:
+        return handed
     host, port = settings.server_host, settings.server_port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With the protocol named, the event loop sends small answers at once (TCP_NODELAY).

@@ -23,6 +23,7 @@ from gateway.embedded import EmbeddedServer
 from gateway.http_server import HttpServer
 from gateway.introduction import Introduction
 from gateway.profile import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET, SANDBOX_USER_ID, Profile
+from gateway.service import Manager
 from gateway.signals import StopRequest
 from gateway.watch import greet_redis, keep_alive
 from ingress.app import create_app
@@ -46,6 +47,7 @@ class Program:
         self._roles = [role for role in ROLES if role in roles]
         self._banner = Banner(is_shown=is_for_people(profile.settings) or profile.is_sandbox)
         self._watches: list[asyncio.Task[Any]] = []
+        self._manager = Manager()
 
     async def run(self) -> None:
         """
@@ -82,6 +84,7 @@ class Program:
         stack.push_async_callback(avito.aclose)
         stack.push_async_callback(self._end_watches)
         self._watch(greet_redis(connections), "greet-redis")
+        self._watch(self._manager.assure(), "watchdog")
         if embedded is not None:
             self._watch(keep_alive(embedded), "keep-alive")
         server = None
@@ -135,6 +138,7 @@ class Program:
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 # A watch may be over; a role may not.
                 ended = any(task is asked or task in tasks or _failed(task) for task in done)
+            self._manager.stopping()
             if asked.done():
                 _log.info("program.stopping", grace_s=self._settings.shutdown_grace)
                 self._banner.line("Stopping. Ctrl-C once more stops at once.")
@@ -160,8 +164,10 @@ class Program:
         """
         base_url = None
         if server is not None:
-            await server.ready.wait()
+            # Asked first: a server that is stopped as soon as it is ready has closed its socket.
             base_url = http_server.base_url(server.bound)
+            await server.ready.wait()
+        self._manager.ready()
         introduction = Introduction(self._settings, self._roles, base_url, self._banner)
         try:
             if sandbox is None or base_url is None:

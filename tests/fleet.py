@@ -11,9 +11,10 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import httpx
 
@@ -25,6 +26,48 @@ from tests.harness import Queue, eventually
 
 ROOT = Path(__file__).resolve().parents[1]
 START_S = 30.0
+# What a service manager does before it starts the program (sd_listen_fds(3)).
+HAND_OVER = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
+
+
+class Notices:
+    """
+    What a service manager is told by one process.
+    """
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        name = f"gateway-test-{secrets.token_hex(8)}"
+        self._socket.bind(f"\0{name}")
+        self.address = f"@{name}"
+        self._told: list[str] = []
+
+    def __enter__(self) -> Self:
+        """
+        Listen until the block ends.
+        """
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """
+        Listen no more.
+        """
+        self._socket.close()
+
+    def count(self, state: str) -> int:
+        """
+        Return how often that was told.
+        """
+        with suppress(BlockingIOError):
+            while True:
+                self._told += self._socket.recv(4096).decode().splitlines()
+        return self._told.count(state)
 
 
 @dataclass
@@ -39,6 +82,7 @@ class Fleet:
     folder: Path
     port: int
     processes: list[asyncio.subprocess.Process] = field(default_factory=list)
+    listening: socket.socket | None = None
 
     def __post_init__(self) -> None:
         """
@@ -51,6 +95,14 @@ class Fleet:
         self.client = httpx.AsyncClient(base_url=self.url, headers=key, timeout=60.0)
         self._logs: dict[int, Path] = {}
 
+    def listen(self, listening: socket.socket) -> None:
+        """
+        Hand this socket to every ingress, as a service manager does; it stays open whatever they do.
+        """
+        self.listening = listening
+        self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        self.client.base_url = httpx.URL(self.url)
+
     async def start(self, *roles: str, **environment: str) -> asyncio.subprocess.Process:
         """
         Start a process with these roles, or other arguments of `run`, and wait until it works.
@@ -59,14 +111,24 @@ class Fleet:
         """
         path = self.folder / f"{len(self._logs)}-{'-'.join(roles)}-{secrets.token_hex(2)}.log"
         log = path.open("wb")
+        handed = self.listening.fileno() if self.listening is not None and "ingress" in roles else None
+        told = Notices()
         process = await asyncio.create_subprocess_exec(
             sys.executable,
+            *(("-c", HAND_OVER, str(handed)) if handed is not None else ()),
             "-m",
             "gateway",
             "run",
             *roles,
+            pass_fds=() if handed is None else (handed,),
             cwd=self.folder,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **self.environment, **environment},
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(ROOT),
+                "NOTIFY_SOCKET": told.address,
+                **self.environment,
+                **environment,
+            },
             stdout=log,
             stderr=log,
         )
@@ -77,11 +139,10 @@ class Fleet:
 
         async def ready() -> bool:
             assert process.returncode is None, f"it ended: {self.log_of(process)}"
-            if await self._workers_of(process) < working:
-                return False
-            return "ingress" not in roles or await self._answers()
+            return told.count("READY=1") == 1 and await self._workers_of(process) >= working
 
-        await eventually(ready, START_S)
+        with told:
+            await eventually(ready, START_S)
         return process
 
     async def start_all(self, *processes: tuple[str, ...]) -> list[asyncio.subprocess.Process]:
@@ -99,12 +160,6 @@ class Fleet:
     async def _workers_of(self, process: asyncio.subprocess.Process) -> int:
         names = await self.connections.commands.zrange(keys.workers(self.settings.key_prefix), 0, -1)
         return sum(f"-{process.pid}-" in name for name in names)
-
-    async def _answers(self) -> bool:
-        try:
-            return (await self.client.get("/health/live")).status_code == 200
-        except httpx.TransportError:
-            return False
 
     async def held_by(self, process: asyncio.subprocess.Process, *, for_s: float = 0.0) -> int:
         """
