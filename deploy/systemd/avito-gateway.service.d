@@ -1,0 +1,1 @@
+avito-gateway-.service.d

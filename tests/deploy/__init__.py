@@ -1,0 +1,3 @@
+"""
+What lies in deploy/: checked by the tools it is made for, where they are installed.
+"""
