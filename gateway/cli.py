@@ -248,6 +248,17 @@ def doctor(user_id: str | None, *, fix: bool, as_json: bool) -> None:
 
 
 @cli.command()
+@click.argument("path", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+def backup(path: Path) -> None:
+    """
+    Copy what the embedded server holds into FILE, a new .tar.gz, while everything goes on.
+    """
+    from gateway import backup as copying  # noqa: PLC0415
+
+    raise SystemExit(_run(copying.make(path)))
+
+
+@cli.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """
