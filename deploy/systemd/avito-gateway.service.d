@@ -1,1 +1,0 @@
-avito-gateway-.service.d
