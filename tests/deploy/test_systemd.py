@@ -100,6 +100,17 @@ def test_the_manager_waits_longer_than_the_program(name: str) -> None:
     assert float(service(name)["TimeoutStopSec"]) > load(None).shutdown_grace + 5
 
 
+def test_the_common_part_is_found_by_systemd() -> None:
+    """
+    The unit without a dash in its name has the common drop-in as well: in a folder, since systemd follows no link to one.
+    """
+    common = UNITS / "avito-gateway-.service.d" / "common.conf"
+    folder = UNITS / "avito-gateway.service.d"
+
+    assert not folder.is_symlink()
+    assert [common.resolve()] == [path.resolve() for path in folder.iterdir()]
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_each_service_runs_its_role(name: str) -> None:
     """
