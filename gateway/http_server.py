@@ -148,6 +148,8 @@ def _options(grace_s: float) -> dict[str, Any]:
         "backlog": BACKLOG,
         "ws": "none",
         "lifespan": "on",
+        # A worker on a busy machine may take its time; one that hangs is replaced all the same.
+        "timeout_worker_healthcheck": 30,
         # A fraction of a second cannot be told to uvicorn.
         "timeout_graceful_shutdown": max(1, round(grace_s)),
     }

@@ -102,7 +102,7 @@ def test_the_manager_waits_longer_than_the_program(name: str) -> None:
 
 def test_the_common_part_is_found_by_systemd() -> None:
     """
-    The unit without a dash in its name has the common drop-in as well: in a folder, since systemd follows no link to one.
+    The unit without a dash in its name has the common drop-in as well, in a folder: systemd follows no link to one.
     """
     common = UNITS / "avito-gateway-.service.d" / "common.conf"
     folder = UNITS / "avito-gateway.service.d"

@@ -15,7 +15,9 @@ import secrets
 import sys
 import time
 from collections import Counter, defaultdict
+from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -27,6 +29,9 @@ PACE_S = 0.25
 AGAIN_S = 0.2
 ARRIVED_WITHIN_S = 90.0
 JOURNAL = "/control/journal?limit=50000"
+
+Texts = dict[str, list[str]]
+Sequences = dict[str, list[tuple[int, ...]]]
 
 
 class Traffic:
@@ -62,9 +67,12 @@ class Traffic:
     async def measured(self) -> tuple[Direction, Direction]:
         """
         Compare what was accepted with what arrived, towards Avito and towards n8n.
+
+        A webhook that is repeated may be accepted after later ones, so towards n8n the order is that of acceptance.
         """
-        shown, got = await self._arrived()
-        return compare(self.posted, shown), compare(self.written, got)
+        shown, got, sequences = await self._arrived()
+        disorder = sum(later < earlier for one in sequences.values() for earlier, later in pairwise(one))
+        return compare(self.posted, shown), replace(compare(self.written, got), out_of_order=disorder)
 
     async def webhooks(self) -> Counter[str]:
         """
@@ -108,17 +116,20 @@ class Traffic:
             self.written[chat_id].append(text)
             await asyncio.sleep(PACE_S)
 
-    async def _arrived(self) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-        shown: dict[str, list[str]] = defaultdict(list)
-        got: dict[str, list[str]] = defaultdict(list)
+    async def _arrived(self) -> tuple[Texts, Texts, Sequences]:
+        shown: Texts = defaultdict(list)
+        got: Texts = defaultdict(list)
+        sequences: Sequences = defaultdict(list)
         for message in await self._list("/control/messages"):
             # The sandbox' n8n answers customers, too: it quotes them.
             if message["content"].get("text", "").startswith(self._tag):
                 shown[message["chat_id"]].append(message["content"]["text"])
         for call in await self._list("/control/n8n/received"):
             if call["body"]["text"].startswith(self._tag):
-                got[call["body"]["external_chat_id"]].append(call["body"]["text"])
-        return shown, got
+                chat_id, sequence = call["body"]["external_chat_id"], call["body"]["meta"]["sequence"]
+                got[chat_id].append(call["body"]["text"])
+                sequences[chat_id].append(tuple(map(int, sequence.split("-"))))
+        return shown, got, sequences
 
     async def _list(self, path: str) -> list[dict[str, Any]]:
         listed: list[dict[str, Any]] = (await self._control.get(path)).json()
