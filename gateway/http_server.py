@@ -19,7 +19,7 @@ from uvicorn.supervisors import Multiprocess
 from common.errors import GatewayError, SettingsError
 from common.settings import Settings
 from gateway.http_protocol import HttpProtocol
-from gateway.service import handed_socket
+from gateway.service import Manager, handed_socket
 
 WORKERS_APP: Final = "ingress.app:from_environment"
 BACKLOG: Final = 2048
@@ -131,6 +131,7 @@ def serve_workers(bound: socket.socket, workers: int, redis_url: str, settings: 
     config = uvicorn.Config(WORKERS_APP, factory=True, workers=workers, **_options(settings.shutdown_grace))
     # From now on requests wait for a worker; they are not refused while one starts.
     bound.listen(BACKLOG)
+    Manager().ready()
     supervisor = Multiprocess(config, sockets=[bound])
     supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):

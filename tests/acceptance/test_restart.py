@@ -139,6 +139,7 @@ async def test_who_waits_for_the_end_of_a_message_is_answered_at_once(running: F
     assert time.monotonic() - began_s < 5.0
 
 
+@pytest.mark.timeout(300)
 async def test_a_rolling_restart_of_all_services_under_load(running: Fleet, sandbox: Sandbox) -> None:
     """
     Each process of each service is restarted in turn while messages flow in both directions: no request is refused,
@@ -163,3 +164,14 @@ async def test_a_rolling_restart_of_all_services_under_load(running: Fleet, sand
     assert (Direction(out.accepted, 0, 0, 0), Direction(back.accepted, 0, 0, 0)) == (out, back)
     assert min(out.accepted, back.accepted) > 100
     assert {200} == {record.status for record in sandbox.journal.list("webhook")}
+
+
+async def test_workers_share_the_socket_that_is_handed_over(running: Fleet) -> None:
+    """
+    `run ingress --workers 2` on a handed socket: the manager hears that it is ready, and a restart refuses nobody.
+    """
+    process = await running.start("ingress", "--workers", "2")
+    async with posting(running, keep_alive=False) as alone:
+        process = await replaced(running, process, "ingress", "--workers", "2")
+
+    assert {"200"} == set(alone()) - {"late"}, alone()
