@@ -52,7 +52,7 @@ class Served:
         """
         try:
             await self()
-        except ConnectionRefusedError:
+        except ConnectionError:
             return True
         return False
 
