@@ -110,6 +110,8 @@ class _Worker:
     script_keys: list[str]
     streams: tuple[keys.StreamKeys, ...]
     group: str = GROUP
+    account: str = USER_ID
+    labels: tuple[str, str] = (USER_ID, "commands")
     alive: bool = True
     held: int = 1
     running: dict[model.Key, _Running] = field(default_factory=dict)
