@@ -24,6 +24,7 @@ from ingress.console.page import bare_page, cookie
 from ingress.console.session import COOKIE, LIFE_S, Sessions
 from ingress.problems import ProblemError
 from ingress.services import Services
+from ingress.sparing import Sparing
 
 WRONG_KEY_S: Final = 1.0
 """
@@ -34,6 +35,7 @@ YEAR_S: Final = 365 * 24 * 3600
 Next = Annotated[str | None, QueryParameter(name="next", description="The page to go on with.")]
 
 _log = logger(__name__)
+_sparing = Sparing()
 
 
 @get("/login")
@@ -57,7 +59,8 @@ async def log_in(request: HTMXRequest, services: NamedDependency[Services]) -> R
     sessions, wanted = Sessions(services.settings), services.settings.api_key
     shown = str(form.get("api_key", "")).strip()
     if wanted is not None and not hmac.compare_digest(shown.encode(), wanted.get_secret_value().encode()):
-        _log.warning("console.wrong_key", client=request.client.host if request.client else None)
+        if (left_out := _sparing.due("wrong_key")) is not None:
+            _log.warning("console.wrong_key", client=request.client.host if request.client else None, left_out=left_out)
         await asyncio.sleep(WRONG_KEY_S)
         return bare_page(request, services).render("login.html", {"next": back, "wrong": True}, status=401)
     _log.info("console.login", client=request.client.host if request.client else None)

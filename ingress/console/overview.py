@@ -92,7 +92,7 @@ async def state(services: Services, page: Page) -> dict[str, object]:
     try:
         return {"sides": await sides(services, account_of(page)), "window_s": services.settings.rate_limit_window}
     except GatewayError as error:
-        _log.info("console.state_unknown", error=str(error))
+        _log.debug("console.state_unknown", error=str(error))
         return {"sides": None}
 
 
@@ -108,7 +108,7 @@ async def hour(services: Services, page: Page) -> dict[str, object]:
             "events": chart([(minute.minute, minute.events) for minute in minutes]),
         }
     except GatewayError as error:
-        _log.info("console.hour_unknown", error=str(error))
+        _log.debug("console.hour_unknown", error=str(error))
     return {"charts": charts}
 
 
