@@ -114,8 +114,8 @@ async def test_a_pause_of_the_gate_and_a_hold_do_not_mix(queue: Queue) -> None:
     """
     limits = Limits(requests=100, window_s=60.0, connections=5, timeout_s=1.0)
     gate, holds, recorder = queue.gate(limits), holds_of(queue), Recorder()
-    await gate.pause(4.0, "429")
     paused_s = time.monotonic()
+    await gate.pause(4.0, "429")
     await holds.hold(USER_ID, "commands", by="test")
     await queue.send("m1")
     async with queue.running(recorder, limits):

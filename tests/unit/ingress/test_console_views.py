@@ -4,9 +4,11 @@ What the console's pages are made of: the gate's picture, the chart, the words f
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,9 +16,12 @@ import pytest
 from common.queue.gate import Hold, Usage
 from common.queue.history import Flow
 from common.queue.look import Depths
+from common.settings import load
 from ingress.console import navigation
 from ingress.console.chart import HEIGHT, STEP, chart, nice
+from ingress.console.conversation import chat, line, web_address
 from ingress.console.language import language
+from ingress.console.page import Page
 from ingress.console.picture import BARS, MOST_DOTS, picture
 from ingress.console.texts import TEXTS
 from ingress.console.waits import reasons
@@ -233,3 +238,104 @@ def test_every_text_is_used_and_every_text_used_is_there() -> None:
         for key, text in TEXTS.items()
         if set(re.findall(r"{(\w+)}", text.en)) != set(re.findall(r"{(\w+)}", text.ru))
     ]
+
+
+def page(spoken: Any = "en", timezone: str = "Europe/Moscow") -> Page:
+    """
+    Return a page that nobody asked for.
+    """
+    services: Any = SimpleNamespace(settings=load(None, timezone=timezone))
+    request: Any = None
+    return Page(request, services, spoken, None, is_new_session=False, account=None)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "0 s"),
+        (0.6, "1 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (61, "1 min 1 s"),
+        (3600, "1 h"),
+        (7500, "2 h 5 min"),
+        (90061, "1 d 1 h"),
+        (-5, "0 s"),
+    ],
+)
+def test_a_duration_is_short(seconds: float, shown: str) -> None:
+    """
+    Its two largest parts, never negative.
+    """
+    assert shown == page().duration(seconds)
+
+
+@pytest.mark.parametrize(
+    ("ms", "english", "russian"),
+    [
+        (1_764_610_200_000, "2025-12-01 20:30:00", "01.12.2025 20:30:00"),
+        ("1764610200999", "2025-12-01 20:30:00", "01.12.2025 20:30:00"),
+        (None, "", ""),
+        ("soon", "soon", "soon"),
+        (1e30, "1e+30", "1e+30"),
+    ],
+)
+def test_moments_are_in_the_settings_timezone(ms: float | str | None, english: str, russian: str) -> None:
+    """
+    In the order that the language writes them; what is no moment is shown as it is.
+    """
+    assert (english, russian) == (page().moment(ms), page("ru").moment(ms))
+
+
+def test_numbers_are_told_apart() -> None:
+    """
+    Thousands stand apart, in both languages.
+    """
+    assert "1\u202f234\u202f567" == page().number(1234567)
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("https://example.com/a?b=c", True),
+        ("http://example.com", True),
+        ("javascript:alert(1)", False),
+        ("data:text/html,x", False),
+        ("//example.com", False),
+        ("habr.com", False),
+        ("https://", False),
+        ("https://[", False),
+        ("https://example.com/\nx", False),
+        (None, False),
+        (5, False),
+    ],
+)
+def test_only_web_addresses_become_links(value: object, *, kept: bool) -> None:
+    """
+    Only http and https with a host; anything else stays text.
+    """
+    assert (value if kept else None) == web_address(value)
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"users": 5, "context": [], "last_message": "x", "updated": "y"}, {"users": [None]}]
+)
+def test_odd_chats_do_no_harm(body: dict[str, object]) -> None:
+    """
+    Whatever Avito gives, there is a chat and a line to show.
+    """
+    shown = chat(body, "1")
+
+    assert ("", None, None) == (shown.id, shown.name, shown.last)
+    assert "system" != line({"content": 5, "type": None, "created": "x"}, "1").side
+
+
+def test_samples_are_shown_as_what_they_are() -> None:
+    """
+    Every kind of message of Avito's documentation has words or a name.
+    """
+    samples = json.loads((CONSOLE.parents[1] / "tests/payloads/20_messages_all_types_from_spec.json").read_text())
+    lines = [line(sample, "94235311") for sample in samples]
+
+    assert all(one.text or one.kind for one in lines)
+    assert {one.kind for one in lines if one.kind} <= {key.removeprefix("message.") for key in TEXTS}
