@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Generic, Literal, NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
@@ -73,9 +74,10 @@ class Sample(NamedTuple):
         return series(self.name, self.labels)
 
 
+@lru_cache(maxsize=65_536)
 def series(name: str, labels: tuple[tuple[str, str], ...]) -> str:
     """
-    Write a series as Prometheus' text format has it before the value.
+    Write a series as Prometheus' text format has it before the value. The same ones come again with each scrape.
     """
     if not labels:
         return name

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from common.metrics import FAMILIES
@@ -29,17 +30,17 @@ def text(totals: Mapping[str, str], states: Mapping[str, list[str]]) -> str:
     """
     lines: dict[str, list[str]] = {name: list(states.get(name, ())) for name in FAMILIES}
     for series, value in totals.items():
-        family = family_of(series)
+        family = family_of(series.partition("{")[0])
         if family is not None:
             lines[family].append(f"{series} {value}")
     return "".join(_family(name, found) for name, found in lines.items() if found)
 
 
-def family_of(series: str) -> str | None:
+@lru_cache(maxsize=1024)
+def family_of(name: str) -> str | None:
     """
-    Return the family that a series belongs to; None for one that is not known.
+    Return the family that a series of this name belongs to; None for one that is not known.
     """
-    name = series.partition("{")[0]
     if name in FAMILIES:
         return name
     part = next((part for part in _PARTS if name.endswith(part)), "")
