@@ -32,7 +32,7 @@ def _sandbox_options() -> Options:
 
 async def _scrape(running: Fleet) -> str:
     # A connection of its own, so that any worker may answer.
-    async with httpx.AsyncClient(base_url=running.url, timeout=10.0) as client:
+    async with httpx.AsyncClient(base_url=running.url, timeout=60.0) as client:
         answer = await client.get("/metrics")
     assert answer.status_code == 200, answer.text
     return answer.text
@@ -55,7 +55,7 @@ async def _totals(running: Fleet) -> dict[str, int]:
 
 
 async def _post(running: Fleet, path: str, body: object, **headers: str) -> None:
-    async with httpx.AsyncClient(base_url=running.url, timeout=10.0, headers=headers) as client:
+    async with httpx.AsyncClient(base_url=running.url, timeout=60.0, headers=headers) as client:
         assert (await client.post(path, json=body)).is_success
 
 
