@@ -106,15 +106,22 @@ class Account(BaseModel):
     One Avito account: whose messages, with which credentials, for which n8n webhook.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    user_id: str = Field(pattern=r"^\d+$", description="numeric Avito account id")
+    user_id: str = Field(pattern=r"^\d+$")
+    """The number of the Avito account."""
     client_id: str = Field(min_length=1)
+    """From Avito's cabinet."""
     client_secret: SecretStr
+    """From Avito's cabinet."""
     n8n_webhook_url: OptionalAddress = None
+    """Where its messages go. Not set: they are kept, and not delivered."""
     webhook_secret: PathSecret = None
+    """The end of the address of its webhook."""
     n8n_webhook_secret: SigningSecret = None
+    """Signs what n8n receives of it."""
     n8n_auth_header: HeaderLine = None
+    """One header for n8n as it stands."""
 
     @field_validator("user_id", mode="before")
     @classmethod
@@ -125,55 +132,102 @@ class Account(BaseModel):
 class Settings(BaseSettings):
     """
     All settings of the gateway. Frozen; `load` is the way to make one from the environment.
+
+    What stands below a field is its text in docs/reference/settings.md.
     """
 
-    model_config = SettingsConfigDict(frozen=True, env_file=None, extra="ignore", case_sensitive=False)
+    model_config = SettingsConfigDict(
+        frozen=True, env_file=None, extra="ignore", case_sensitive=False, use_attribute_docstrings=True
+    )
 
     avito_client_id: OptionalText = None
+    """From Avito's cabinet. Without it the gateway runs against the sandbox."""
     avito_client_secret: OptionalSecret = None
+    """From Avito's cabinet, with AVITO_CLIENT_ID."""
     avito_user_id: OptionalText = None
+    """The number of your Avito account, with AVITO_CLIENT_ID."""
     redis_url: OptionalText = None
+    """Where messages are kept. Not set: an embedded Valkey in DATA_DIR."""
     n8n_webhook_url: OptionalAddress = None
+    """Where messages go: the production URL of n8n's Webhook node. Not set: they are kept, and not delivered."""
     server_host: str = "0.0.0.0"  # noqa: S104 - the public contract: containers publish it
+    """On which address the API listens."""
     server_port: int = Field(default=8765, ge=0, le=65535)
+    """On which port. 0: any free one."""
     rate_limit_requests: int = Field(default=100, ge=1)
+    """At most so many requests to Avito in any window, over all processes."""
     rate_limit_window: Seconds = 60.0
+    """The length of that window."""
     max_connections: int = Field(default=20, ge=1)
+    """At most so many requests to Avito open at once, over all processes."""
     connection_timeout: Seconds = 30.0
+    """How long one request to Avito may take."""
     max_retries: int = Field(default=3, ge=0)
+    """How often a send is tried again after the first time."""
     retry_min_wait: Seconds = 1.0
+    """The shortest wait before a send is tried again."""
     retry_max_wait: Seconds = 10.0
+    """The longest wait before a send is tried again."""
     api_key: OptionalSecret = None
+    """What callers of the API show. Not set: anybody who reaches the port can send."""
     console: bool = True
+    """The console at `/console`, which asks for API_KEY. false switches it off."""
 
     avito_base_url: Address = "https://api.avito.ru"
+    """Another address for Avito's API, such as the sandbox's."""
     key_prefix: str = Field(default="avito", pattern=r"^[A-Za-z0-9_.:-]+$")
+    """What every key in Redis begins with: letters, digits and _ . : -"""
     data_dir: Path = Path("./data")
+    """Where the embedded Valkey keeps its files."""
     webhook_secret: PathSecret = None
+    """The end of the webhook's address. Not set: anybody can post webhooks."""
     n8n_webhook_secret: SigningSecret = None
+    """Signs what n8n receives (Standard Webhooks): whsec_ and base64, as `avito-gateway init` makes it."""
     n8n_auth_header: HeaderLine = None
+    """One header for n8n as it stands, such as X-Token: secret."""
     accounts_file: Annotated[Path | None, BeforeValidator(_blank_is_unset)] = None
+    """A TOML file with more accounts, one [[account]] each."""
     timezone: str = "UTC"
+    """Of `timestamp` in what n8n receives, such as Europe/Moscow."""
     bulk_reserve: int = Field(default=5, ge=0)
+    """So many requests of the limit are left alone by bulk sends. Below RATE_LIMIT_REQUESTS."""
     ambiguous_sends: Literal["reconcile", "resend", "hold"] = "reconcile"
+    """A send of unknown outcome: look into the chat (reconcile), send again (resend), keep it for a person (hold)."""
     forward_concurrency: int = Field(default=20, ge=1)
+    """So many events are delivered to n8n at once."""
     forward_timeout: Seconds = 30.0
+    """How long n8n may take to answer."""
     forward_max_attempts: int = Field(default=8, ge=1)
+    """How often an event that n8n fails on is tried."""
     forward_retry_min: Seconds = 2.0
+    """The shortest wait between two attempts at n8n."""
     forward_retry_max: Seconds = 300.0
+    """The longest wait between two attempts at n8n."""
     event_max_age: Seconds = 259_200.0
+    """An event older than this becomes a dead letter (72 hours)."""
     forward_own: bool = False
+    """Deliver your own messages to n8n, too."""
     forward_system: bool = False
+    """Deliver Avito's system messages to n8n, too."""
     enrich_wait: float = Field(default=3.0, ge=0)
+    """How long an event waits for the customer's name and the ad."""
     reconcile_interval: float = Field(default=300.0, ge=0)
+    """How often to look for messages whose webhook got lost. 0: never."""
     max_queue_wait: Seconds = 21_600.0
+    """A command that would wait longer is refused with 429 (6 hours)."""
     shutdown_grace: Seconds = 25.0
+    """How long what is under way may take to finish at the end."""
     callback_hosts: CommaList = ()
+    """Hosts besides n8n's that `callback_url` may name."""
     allow_private_hosts: CommaList = ()
+    """Hosts, addresses and networks that may be reached although they are not public, such as n8n.local,10.0.0.0/8."""
     log_format: Literal["json", "console"] = "json"
+    """One JSON object a line, or text for people. On a terminal console, unless you set it."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """From which level on."""
     # The name and the meaning are OpenTelemetry's.
     otel_exporter_otlp_endpoint: OptionalAddress = None
+    """Where traces go, such as http://127.0.0.1:4318. Not set: there are none."""
 
     _accounts: tuple[Account, ...] = PrivateAttr(default=())
 

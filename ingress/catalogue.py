@@ -1,13 +1,11 @@
 """
 The catalogue of errors: every problem the HTTP face answers with, in one place.
 
-`docs/errors.md` is this table as text (`python -m ingress.catalogue` writes it to standard output); a test keeps the
-two alike.
+`docs/errors.md` is this table as text: `make reference` writes it, and a test keeps the two alike.
 """
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 
 
@@ -241,7 +239,3 @@ def as_markdown() -> str:
     ]
     lines += [f"| {kind.status} | `{kind.code}` | {kind.title} | {kind.meaning} |" for kind in _KINDS]
     return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(as_markdown())
