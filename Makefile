@@ -14,6 +14,7 @@ NODE := n8n/node
 # Libraries that only some targets need, each set in an environment of its own.
 PEERS := .venv-peers
 FUZZ := .venv-fuzz
+SITE := .venv-site
 SECONDS ?= 60
 
 .PHONY: help
@@ -69,9 +70,10 @@ check: $(VENV)/.dev ## lint, formatting, types, spelling, lock files
 	{ $(COMPILE) --output-file "$$new/runtime.txt" pyproject.toml && \
 	$(COMPILE) $(WITH_OTEL) "$$new/runtime.txt" --output-file "$$new/otel.txt" pyproject.toml && \
 	$(COMPILE) $(WITH_OTEL) "$$new/otel.txt" --group dev --output-file "$$new/dev.txt" pyproject.toml && \
-	$(PIN) --group node --output-file "$$new/node.txt" || \
+	$(PIN) --group node --output-file "$$new/node.txt" && \
+	$(PIN) --group site --output-file "$$new/site.txt" || \
 		{ echo "The lock files cannot be checked: see above. It needs a package index within reach." >&2; exit 1; }; } && \
-	for name in runtime otel dev node; do cmp -s "requirements/$$name.txt" "$$new/$$name.txt" || { \
+	for name in runtime otel dev node site; do cmp -s "requirements/$$name.txt" "$$new/$$name.txt" || { \
 		echo "requirements/$$name.txt is not what pyproject.toml asks for. Run: make lock" >&2; exit 1; }; done && \
 	echo "The lock files are current."
 
@@ -86,6 +88,7 @@ lock: $(VENV)/.dev ## write the lock files from pyproject.toml; UPGRADE=--upgrad
 	$(COMPILE) $(UPGRADE) $(WITH_OTEL) requirements/runtime.txt --output-file requirements/otel.txt pyproject.toml
 	$(COMPILE) $(UPGRADE) $(WITH_OTEL) requirements/otel.txt --group dev --output-file requirements/dev.txt pyproject.toml
 	$(PIN) $(UPGRADE) --group node --output-file requirements/node.txt
+	$(PIN) $(UPGRADE) --group site --output-file requirements/site.txt
 	$(PIN) $(UPGRADE) --output-file bench/peers/requirements.txt bench/peers/requirements.in
 	$(PIN) $(UPGRADE) --output-file tests/fuzz/requirements.txt tests/fuzz/requirements.in
 
@@ -152,7 +155,22 @@ fuzz: $(FUZZ)/.made ## look for webhooks that do harm, guided by coverage; SECON
 scaling: $(VENV)/.dev ## measure what scales by what, and write docs/scaling.md
 	$(BIN)/python -m bench.scaling
 
+$(SITE)/.made: requirements/site.txt | $(VENV)/.made
+	@$(BIN)/python -m venv --clear $(SITE)
+	$(SITE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/site.txt
+	@touch $@
+
+.PHONY: site
+site: $(SITE)/.made ## build the documents as a site, in site/; a broken link fails
+	@NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --strict
+	@! grep -rlE --include='*.html' '<(script|link|img)[^>]+(src|href)="?https?:' site || { \
+		echo "These pages fetch something from outside." >&2; exit 1; }
+
+.PHONY: reference
+reference: $(VENV)/.dev ## write the pages that are made from the code: settings, command line, API, errors
+	$(BIN)/python -m gateway.reference
+
 .PHONY: clean
 clean: ## remove the virtual environment and caches; your data stays
-	rm -rf $(VENV) $(PEERS) $(FUZZ) $(NODE)/dist $(NODE)/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(FUZZ) $(SITE) site $(NODE)/dist $(NODE)/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
