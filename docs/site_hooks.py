@@ -36,8 +36,8 @@ def on_files(files: Files, config: Any) -> Files:
                     todo.append(target)
     for path in sorted(seen):
         place = _place(path)
-        if not path.startswith("docs/") and (ROOT / path).is_file():
-            content = (ROOT / path).read_bytes()
+        if not path.startswith("docs/"):
+            content = _content(ROOT / path)
             files.append(File.generated(config, place, content=content.decode() if place.endswith(".md") else content))
     return files
 
@@ -59,9 +59,18 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     return _LINK.sub(moved, markdown)
 
 
+def _content(path: Path) -> bytes:
+    """
+    Return a file's bytes; of a folder what is in it.
+    """
+    if path.is_file():
+        return path.read_bytes()
+    return "\n".join(sorted(one.name for one in path.iterdir() if not one.name.startswith("_"))).encode()
+
+
 def _targets(path: str, text: str) -> list[str]:
     found = (_resolved(path, link[2]) for link in _LINK.finditer(text))
-    return [target for target in found if target is not None and (ROOT / target).is_file()]
+    return [target for target in found if target is not None and (ROOT / target).exists()]
 
 
 def _resolved(source: str, link: str) -> str | None:
