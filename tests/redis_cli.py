@@ -26,9 +26,9 @@ def main(words: list[str]) -> None:
         else:
             url = f"unix://{Path(words.pop(0)).absolute()}" if option == "-s" else words.pop(0)
     connection = redis.Redis.from_url(url, protocol=2)
-    connection.response_callbacks.clear()  # type: ignore[no-untyped-call]
+    connection.response_callbacks.clear()
     channel = connection.connection_pool.get_connection()
-    channel.send_command(*words)
+    channel.send_command(*words)  # type: ignore[no-untyped-call]
     while True:
         reply = channel.read_response()
         lines = _raw(reply) if raw or words[0].upper() == "INFO" else _shown(reply)
