@@ -90,6 +90,7 @@ lock: $(VENV)/.dev ## write the lock files from pyproject.toml; UPGRADE=--upgrad
 	$(PIN) $(UPGRADE) --group node --output-file requirements/node.txt
 	$(PIN) $(UPGRADE) --group site --output-file requirements/site.txt
 	$(PIN) $(UPGRADE) --output-file bench/peers/requirements.txt bench/peers/requirements.in
+	$(PIN) $(UPGRADE) --output-file bench/peers/older.txt bench/peers/older.in
 	$(PIN) $(UPGRADE) --output-file tests/fuzz/requirements.txt tests/fuzz/requirements.in
 
 # Node comes from PyPI: what the system has may be too old, or not there.
@@ -129,12 +130,15 @@ e2e-n8n: $(VENV)/.dev ## run the tests against a real n8n; without one say so
 	N8N_DIR="$(N8N_DIR)" $(BIN)/python -m pytest -m n8n -rs tests/e2e_n8n
 
 .PHONY: bench
-bench: $(VENV)/.dev ## measure on this machine, write docs/benchmarks.md
-	$(BIN)/python -m bench
+bench: $(VENV)/.dev $(PEERS)/.made ## measure beside other libraries, write docs/benchmarks.md; ROWS="drained bulk"
+	$(BIN)/python -m bench $(ROWS)
 
-$(PEERS)/.made: bench/peers/requirements.txt | $(VENV)/.made
+# The second set asks for an older redis-py.
+$(PEERS)/.made: bench/peers/requirements.txt bench/peers/older.txt | $(VENV)/.made
 	@$(BIN)/python -m venv --clear $(PEERS)
+	@$(BIN)/python -m venv --clear $(PEERS)/older
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bench/peers/requirements.txt
+	$(PEERS)/older/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bench/peers/older.txt
 	@touch $@
 
 .PHONY: peers

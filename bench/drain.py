@@ -137,13 +137,13 @@ async def idle_latency(store: Store, *, count: int, per_s: float) -> Measurement
     return of_latencies([handler.came_s[name] - since_s for name, since_s in handed_in_s.items()])
 
 
-async def fill(store: Store, count: int) -> None:
+async def fill(store: Store, count: int, first: int = 0) -> None:
     """
-    Put commands into the queue, chat by chat in turn.
+    Put commands into the queue, chat by chat in turn, numbered from `first`.
     """
     async with _intake(store) as intake:
-        for first in range(0, count, _CHUNK):
-            numbers = range(first, min(first + _CHUNK, count))
+        for begin in range(first, first + count, _CHUNK):
+            numbers = range(begin, min(begin + _CHUNK, first + count))
             replies = await intake.commands(USER_ID, [_command(number) for number in numbers])
             if not all(isinstance(reply, Accepted) for reply in replies):
                 raise QueueError("the queue did not accept everything")

@@ -76,8 +76,8 @@ async def idle(
                 while await connections.commands.get(lock) != _SEARCHED:  # noqa: ASYNC110 - it is in Redis
                     await asyncio.sleep(0.1)
         await asyncio.sleep(settle_s)
-        counts = await _count(servers, measure_s)
-        return Idle(accounts, _memory_mib(process.pid), {name: n * 60 / measure_s for name, n in counts.items()})
+        counted = await count(servers, measure_s)
+        return Idle(accounts, memory_mib(process.pid), {name: n * 60 / measure_s for name, n in counted.items()})
 
 
 async def _start(
@@ -109,7 +109,10 @@ async def _start(
         )
 
 
-async def _count(servers: Sequence[str], seconds: float) -> Counter[str]:
+async def count(servers: Sequence[str], seconds: float) -> Counter[str]:
+    """
+    Count the commands that servers get by name, without what scripts call.
+    """
     counts: Counter[str] = Counter()
     watching = [asyncio.create_task(_watch(server, counts)) for server in servers]
     # Each goes on until it is stopped: one that ended is an error.
@@ -129,7 +132,10 @@ async def _watch(url: str, counts: Counter[str]) -> None:
                 counts[command["command"].split(" ", 1)[0].lower()] += 1
 
 
-def _memory_mib(pid: int) -> float:
+def memory_mib(pid: int) -> float:
+    """
+    Return a process' resident memory.
+    """
     lines = Path(_STATUS.format(pid)).read_text(encoding="utf-8").splitlines()
     (kib,) = (int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
     return kib / 1024

@@ -13,9 +13,10 @@ import json
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from bench.loop import new_runner
 from bench.samples import Kind, request
@@ -29,6 +30,8 @@ _SILENCE_S: Final = 10.0
 class Plan:
     """
     What to send: `warm_up` requests that are not measured, then `count`, or fewer when `longest_s` is over.
+
+    `expected_status` 0 takes any answer.
     """
 
     kind: Kind
@@ -38,16 +41,25 @@ class Plan:
     warm_up: int = 1000
     count: int = 20_000
     longest_s: float = 8.0
+    # 0: each connection sends as soon as it has its answer. Else that many requests a second, answered or not.
+    per_s: float = 0.0
+    # What the ids of a run begin with; of itself a new one each time.
+    tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """
     What came of it; `answered` is how many had the expected answer, those of the warm-up included.
+
+    With a pace: `due_s` is the machine's monotonic time at which each measured request was to be sent, in their order,
+    and `good` how many of them were answered with 2xx.
     """
 
     answered: int
     measurement: Measurement
+    due_s: list[float]
+    good: int
 
 
 class LoadError(Exception):
@@ -58,18 +70,38 @@ class LoadError(Exception):
 
 class _Phase:
     """
-    A number of requests that the connections share out among them.
+    A number of requests that the connections share out among them, as fast as they can or at a pace.
     """
 
-    def __init__(self, requests: list[bytes], expected_status: int, longest_s: float) -> None:
+    def __init__(self, requests: list[bytes], plan: Plan) -> None:
         self.requests: Iterator[bytes] = iter(requests)
-        self.expected = f"HTTP/1.1 {expected_status} ".encode()
+        self.expected = f"HTTP/1.1 {plan.expected_status or ''}".encode().rstrip()
         self.latencies_s: list[float] = []
+        self.due_s: list[float] = []
+        self.good = 0
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.began_s = time.perf_counter()
-        self.deadline_s = self.began_s + longest_s
+        self.deadline_s = self.began_s + plan.longest_s
         self.ended_s = self.began_s
-        self.open = 0
+        self.per_s = plan.per_s
+        self._open = 0
+        # In turns, so that none is idle for so long that the server closes it.
+        self._idle: deque[_Connection] = deque()
+        self._late: deque[tuple[bytes, float]] = deque()
+        self._left = len(requests)
+
+    def start(self, connections: Sequence[_Connection]) -> None:
+        """
+        Begin.
+        """
+        self._open = len(connections)
+        if self.per_s:
+            self._idle.extend(connections)
+            self._tick()
+        for connection in connections:
+            connection.phase = self
+            if not self.per_s:
+                self.follow(connection)
 
     def fail(self, why: str) -> None:
         """
@@ -78,6 +110,56 @@ class _Phase:
         if not self.over.done():
             self.over.set_exception(LoadError(why))
 
+    def answered(self, connection: _Connection, sent_s: float, *, good: bool) -> None:
+        """
+        Count an answer; the connection has the next request.
+        """
+        self.latencies_s.append(time.perf_counter() - sent_s)
+        self.good += good
+        if not self.per_s:
+            self.follow(connection)
+        elif self._late:
+            connection.send(*self._late.popleft())
+        else:
+            self._idle.append(connection)
+            if len(self.latencies_s) == self._left:
+                self._end(time.perf_counter())
+
+    def follow(self, connection: _Connection) -> None:
+        """
+        Give a connection its next request, or none any more.
+        """
+        now_s = time.perf_counter()
+        following = next(self.requests, None) if now_s < self.deadline_s else None
+        if following is not None:
+            connection.send(following, now_s)
+            return
+        self._open -= 1
+        if self._open == 0:
+            self._end(now_s)
+
+    def _end(self, now_s: float) -> None:
+        if not self.over.done():
+            self.ended_s = now_s
+            self.over.set_result(None)
+
+    def _tick(self) -> None:
+        """
+        Send all that is due. By the clock: an answer that is late does not slow down what follows.
+        """
+        now_s = time.perf_counter()
+        while not self.over.done() and (due_s := self.began_s + len(self.due_s) / self.per_s) <= now_s:
+            following = next(self.requests, None)
+            if following is None:
+                return
+            self.due_s.append(now_s)
+            if self._idle:
+                self._idle.popleft().send(following, now_s)
+            else:
+                self._late.append((following, now_s))
+        if not self.over.done():
+            asyncio.get_running_loop().call_later(due_s - now_s, self._tick)
+
 
 class _Connection(asyncio.Protocol):
     """
@@ -85,8 +167,8 @@ class _Connection(asyncio.Protocol):
     """
 
     def __init__(self) -> None:
+        self.phase: _Phase | None = None
         self._transport: asyncio.Transport | None = None
-        self._phase: _Phase | None = None
         self._sent_s = 0.0
         self._got = b""
 
@@ -95,41 +177,27 @@ class _Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._phase is not None:
-            self._phase.fail(f"the server closed a connection ({exc})")
+        if self.phase is not None:
+            self.phase.fail(f"the server closed a connection ({exc})")
 
     def close(self) -> None:
         """
         Close it.
         """
-        self._phase = None
+        self.phase = None
         assert self._transport is not None
         self._transport.close()
 
-    def start(self, phase: _Phase) -> None:
+    def send(self, request: bytes, since_s: float) -> None:
         """
-        Take part in a phase.
+        Send a request, which is timed from that moment on.
         """
-        self._phase = phase
-        phase.open += 1
-        self._next(phase)
-
-    def _next(self, phase: _Phase) -> None:
-        now_s = time.perf_counter()
-        following = next(phase.requests, None) if now_s < phase.deadline_s else None
-        if following is None:
-            phase.open -= 1
-            self._phase = None
-            if phase.open == 0 and not phase.over.done():
-                phase.ended_s = now_s
-                phase.over.set_result(None)
-            return
-        self._sent_s = now_s
+        self._sent_s = since_s
         assert self._transport is not None
-        self._transport.write(following)
+        self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
-        phase = self._phase
+        phase = self.phase
         if phase is None:
             return
         self._got += data
@@ -143,8 +211,7 @@ class _Connection(asyncio.Protocol):
         if not answer.startswith(phase.expected):
             phase.fail(f"an answer was not the expected one: {answer[:300]!r}")
             return
-        phase.latencies_s.append(time.perf_counter() - self._sent_s)
-        self._next(phase)
+        phase.answered(self, self._sent_s, good=answer.startswith(b"HTTP/1.1 2"))
 
 
 def _is_whole(answer: bytes) -> bool:
@@ -168,7 +235,7 @@ async def run(plan: Plan) -> Result:
         LoadError: an answer was not the expected one, the server closed a connection or was silent.
 
     """
-    tag = secrets.token_hex(8)
+    tag = plan.tag or secrets.token_hex(8)
     host = f"{HOST}:{plan.port}"
     made = [request(plan.kind, host, tag, number) for number in range(plan.warm_up + plan.count)]
     loop = asyncio.get_running_loop()
@@ -179,10 +246,9 @@ async def run(plan: Plan) -> Result:
     gc.disable()
     answered = 0
     try:
-        for requests in (made[: plan.warm_up], made[plan.warm_up :]):
-            phase = _Phase(requests, plan.expected_status, plan.longest_s)
-            for connection in connections:
-                connection.start(phase)
+        for requests in filter(None, (made[: plan.warm_up], made[plan.warm_up :])):
+            phase = _Phase(requests, plan)
+            phase.start(connections)
             try:
                 await asyncio.wait_for(phase.over, plan.longest_s + _SILENCE_S)
             except TimeoutError:
@@ -193,15 +259,14 @@ async def run(plan: Plan) -> Result:
         for connection in connections:
             connection.close()
     rate_per_s = len(phase.latencies_s) / (phase.ended_s - phase.began_s)
-    return Result(answered, of_latencies(phase.latencies_s, rate_per_s))
+    return Result(answered, of_latencies(phase.latencies_s, rate_per_s), phase.due_s, phase.good)
 
 
-def read_result(text: str) -> Result:
+def read_result(fields: Mapping[str, Any]) -> Result:
     """
     Read what the process printed.
     """
-    fields = json.loads(text)
-    return Result(fields["answered"], Measurement(**fields["measurement"]))
+    return Result(**{**fields, "measurement": Measurement(**fields["measurement"])})
 
 
 def main(argument: str) -> None:

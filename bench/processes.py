@@ -1,5 +1,5 @@
 """
-The processes beside this one: the ingress as the program starts it, and the load.
+The processes beside this one: the program as its users start it, other libraries', and the load.
 """
 
 from __future__ import annotations
@@ -9,16 +9,18 @@ import json
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bench.load import HOST, LoadError, Plan, Result, read_result
 from bench.samples import API_KEY, SECRET, USER_ID
 
 ROOT: Final = Path(__file__).resolve().parents[1]
+PEERS: Final = ROOT / ".venv-peers"
+OWN: Final = (sys.executable, "-m")
 START_S: Final = 30.0
 STOP_S: Final = 30.0
 _POLL_S: Final = 0.05
@@ -63,7 +65,9 @@ async def ingress(folder: Path, redis_url: str, prefix: str) -> AsyncIterator[in
 
     """
     port = free_port()
-    async with _running(folder, "ingress", ("gateway", "run", "ingress"), environment(redis_url, port, prefix), port):
+    async with serving(
+        folder, "ingress", (*OWN, "gateway", "run", "ingress"), environment(redis_url, port, prefix), port
+    ):
         yield port
 
 
@@ -75,33 +79,95 @@ async def bare_ingress(folder: Path, redis_url: str, stream: str) -> AsyncIterat
     Raises `ProcessError` as `ingress` does.
     """
     port = free_port()
-    async with _running(folder, "bare", ("bench.bare", str(port), redis_url, stream), {}, port):
+    async with serving(folder, "bare", (*OWN, "bench.bare", str(port), redis_url, stream), {}, port):
         yield port
 
 
 @asynccontextmanager
-async def _running(
-    folder: Path, name: str, module: tuple[str, ...], settings: dict[str, str], port: int
-) -> AsyncIterator[None]:
-    path = folder / f"{name}.log"
-    with path.open("wb") as log:
-        # In a folder of its own, so that no `.env` is read.
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", *module),
-            cwd=folder,
-            env=plain_environment() | settings,
-            stdout=log,
-            stderr=log,
-        )
-    try:
+async def peer_ingress(folder: Path, name: str, *arguments: str) -> AsyncIterator[int]:
+    """
+    Run `bench/peers/NAME.py PORT ...`, a web application of another framework; give its port.
+
+    Raises `ProcessError` as `ingress` does.
+    """
+    port = free_port()
+    async with serving(folder, name, (*peer_command(f"{name}.py"), str(port), *arguments), {}, port):
+        yield port
+
+
+def peer_command(script: str, *, older: bool = False) -> tuple[str, str]:
+    """
+    Return the command of a program of `bench/peers`; `older` for a library that asks for an older redis-py.
+
+    Raises:
+
+        ProcessError: the other libraries are not installed.
+
+    """
+    python = PEERS / "older/bin/python" if older else PEERS / "bin/python"
+    if not python.exists():
+        raise ProcessError("the other libraries are not installed: make .venv-peers/.made")
+    return str(python), str(ROOT / "bench/peers" / script)
+
+
+@asynccontextmanager
+async def serving(
+    folder: Path, name: str, command: Sequence[str], settings: Mapping[str, str], port: int
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """
+    Run a program that serves HTTP on a port for as long as the block lasts.
+    """
+    async with running(folder, name, command, settings) as process:
         try:
             await asyncio.wait_for(_until_answered(process, port), START_S)
         except (TimeoutError, ProcessError):
-            raise ProcessError(f"{name} did not start: {path.read_text(errors='replace')[-2000:]}") from None
-        yield
+            told = (folder / f"{name}.log").read_text(errors="replace")
+            raise ProcessError(f"{name} did not start: {told[-2000:]}") from None
+        yield process
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, name: str, command: Sequence[str], settings: Mapping[str, str]
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """
+    Run a program for as long as the block lasts. What it says goes to a file of its name.
+    """
+    with (folder / f"{name}.log").open("wb") as log:
+        # In a folder of its own, so that no `.env` is read.
+        process = await asyncio.create_subprocess_exec(
+            *command, cwd=folder, env={**plain_environment(), **settings}, stdout=log, stderr=log
+        )
+    try:
+        yield process
     finally:
         await end(process)
+
+
+async def answer(command: Sequence[str], settings: Mapping[str, str], told: bytes = b"") -> Any:
+    """
+    Run a program to its end, tell it something on standard input, and read the JSON of its last line.
+
+    Raises:
+
+        ProcessError: it failed; with its last words.
+
+    """
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=ROOT,
+        env={**plain_environment(), **settings},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        out, errors = await process.communicate(told)
+    finally:
+        await end(process)
+    if process.returncode != 0:
+        raise ProcessError((errors.decode(errors="replace").strip().splitlines() or ["it ended without a word"])[-1])
+    return json.loads(out.decode().strip().splitlines()[-1])
 
 
 async def load(plan: Plan) -> Result:
@@ -113,21 +179,10 @@ async def load(plan: Plan) -> Result:
         LoadError: it failed; with its last words.
 
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "bench.load", json.dumps(asdict(plan))),
-        cwd=ROOT,
-        env=plain_environment(),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
     try:
-        out, errors = await process.communicate()
-    finally:
-        await end(process)
-    if process.returncode != 0:
-        raise LoadError((errors.decode(errors="replace").strip().splitlines() or ["no word"])[-1])
-    return read_result(out.decode())
+        return read_result(await answer((*OWN, "bench.load", json.dumps(asdict(plan))), {}))
+    except ProcessError as error:
+        raise LoadError(str(error)) from None
 
 
 def plain_environment() -> dict[str, str]:

@@ -1,49 +1,71 @@
 """
-The page of the benchmark: the table, how it came about, what bounds each row, and what is not measured yet. Pure.
+The page of the benchmark: the goals, each row with its table and chart, and what bounds it. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Final
 
-from bench.table import Row, render
+from bench.bounds import BOUNDS
+from bench.chart import bars
+from bench.results import Result
+from bench.table import render, verdicts
 
 _INTRODUCTION: Final = """\
 # Benchmarks
 
-Written by `make bench`, which measures everything in one go. `.venv/bin/python -m bench ROW` measures one row again.
-The ratios are what counts: the times depend on the machine."""
+Written by `make bench`, which measures everything on one machine in one go and takes about twenty minutes.
+`make bench ROWS="webhooks drained"` measures rows again, `make bench ROWS=page` writes this page and its pictures anew
+from what was measured (`bench/results.json`). Edit `bench/`, not this page.
 
-_BOUNDS: Final = """\
-## What bounds each row
+The ratios are what counts: the times depend on the machine. Everything of a row runs on the same cores, in turns,
+against the same Redis. Numbers are medians, in brackets the least and the most of the runs. The other libraries are
+installed from pinned files (`bench/peers`) into an environment of their own and run as their documentation has it;
+none of those queues keeps the order of a chat, has a limit for all processes, or records what became of a message."""
 
-* **Webhooks**: the ingress process. About a quarter is our own work (secret, parsing, dedupe, record), the rest uvicorn
-  and the two writes of an answer to the socket, which the ceiling pays as well.
-* **Drain**: the server first. Settling an entry writes its record (HSET, PEXPIRE, PUBLISH), and a call from a script
-  costs more than such a command itself; lane, gate and owner check go in batches. Our own Python takes about two
-  thirds of the server's time, and the two take turns.
-* **REST sends**: Litestar's parameters, dependencies and response: most of some 150 us of processor time a request.
-* **Bulk**: the stream entry, record and key of each message, in one script call for 256 of them.
-* **Idle latency**: three trips to the server, one after the other: accept, the end of XREAD, take. Each wakes a
-  process."""
-
-_MISSING: Final = """\
-## Not measured yet
-
-| what | against | why not |
-|---|---|---|
-| webhooks and REST sends | FastAPI and Litestar with one XADD each | not built yet; the ceiling stands in |
-| webhooks at 500/s | the same | not built yet |
-| drain, idle latency | FastStream, taskiq-redis, SAQ, streaq, arq | not built yet; the ceiling stands in |
-| forwarder, end to end to n8n | one shared httpx client, a plain loop, a synchronous route | not built yet |
-| limiter | limits, pyrate-limiter, INCR with EXPIRE | not built yet |
-| memory, idle commands, backlog, growth of the cost | - | not built yet |
-"""
+_PICTURES: Final = "pictures"
 
 
-def page(rows: Sequence[Row], how: str) -> str:
+def page(results: Mapping[str, Result]) -> str:
     """
-    Return the Markdown page; `how` says on what and how it was measured, and how long it took.
+    Return the Markdown page.
     """
-    return "\n\n".join([_INTRODUCTION, render(rows), how, _BOUNDS, _MISSING])
+    rows = {name: result.row for name, result in results.items() if result.row is not None}
+    parts = [_INTRODUCTION, "## What was to be reached", verdicts(rows)]
+    for name, result in results.items():
+        parts += _section(name, result)
+    return "\n\n".join([*parts, _machines(results)]) + "\n"
+
+
+def pictures(results: Mapping[str, Result]) -> dict[str, str]:
+    """
+    Return the charts, by file name.
+    """
+    return {
+        _picture(name, place): bars(result.row.title, figure, result.row.entrants)
+        for name, result in results.items()
+        if result.row is not None
+        for place, figure in enumerate(result.row.charts)
+    }
+
+
+def _picture(name: str, place: int) -> str:
+    return f"bench-{name}{f'-{place + 1}' if place else ''}.svg"
+
+
+def _section(name: str, result: Result) -> list[str]:
+    if result.row is None:
+        return [f"## {name}", f"🔴 Not measured: {result.error}"]
+    row = result.row
+    parts = [f"## {row.title}", render(row)]
+    parts += [f"![{row.title}: {figure}]({_PICTURES}/{_picture(name, n)})" for n, figure in enumerate(row.charts)]
+    bound = BOUNDS.get(name)
+    return [*parts, *([row.note] if row.note else []), *([f"**What bounds it.** {bound}"] if bound else [])]
+
+
+def _machines(results: Mapping[str, Result]) -> str:
+    lines = ["## Measured on", "", "| row | day | commit | took | machine |", "|---|---|---|---:|---|"]
+    for name, result in results.items():
+        lines.append(f"| `{name}` | {result.day} | {result.commit} | {result.took_s:.0f} s | {result.machine} |")
+    return "\n".join(lines)

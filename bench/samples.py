@@ -13,12 +13,13 @@ USER_ID: Final = "100000001"
 SECRET: Final = "bench-webhook-secret"
 API_KEY: Final = "bench-api-key"
 
-Kind = Literal["webhook", "send", "bulk"]
+Kind = Literal["webhook", "send", "send with a key", "bulk"]
 
 # The text of the address that follows the host, and the headers of its own.
 _WHERE: Final[dict[Kind, tuple[str, str]]] = {
     "webhook": (f"/webhook/avito/{SECRET}", ""),
     "send": ("/api/messages/send", f"X-API-Key: {API_KEY}\r\n"),
+    "send with a key": ("/api/messages/send", f"X-API-Key: {API_KEY}\r\nIdempotency-Key: {{tag}}-{{number}}\r\n"),
     "bulk": ("/api/messages/send/bulk", f"X-API-Key: {API_KEY}\r\n"),
 }
 
@@ -82,12 +83,12 @@ def request(kind: Kind, host: str, tag: str, number: int) -> bytes:
     match kind:
         case "webhook":
             body = webhook_body(tag, number)
-        case "send":
+        case "send" | "send with a key":
             body = send_body(number)
         case "bulk":
             body = bulk_body(number)
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: {host}\r\n{own}"
+        f"POST {path} HTTP/1.1\r\nHost: {host}\r\n{own.format(tag=tag, number=number)}"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body

@@ -20,6 +20,13 @@ class Measurement:
     p50_ms: float | None = None
     p99_ms: float | None = None
 
+    def figures(self) -> dict[str, float]:
+        """
+        Return what was measured, by the names of the table.
+        """
+        named = {"per second": self.rate_per_s, "p50 ms": self.p50_ms, "p99 ms": self.p99_ms}
+        return {name: value for name, value in named.items() if value is not None}
+
 
 @dataclass(frozen=True, slots=True)
 class Spread:

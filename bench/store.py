@@ -22,12 +22,13 @@ PREFIX: Final = "bench"
 @dataclass(frozen=True, slots=True)
 class Store:
     """
-    A server in `folder` that nobody else uses.
+    A server in `folder` that nobody else uses. `runs`: how often each of a row's entrants is measured there.
     """
 
     folder: Path
     url: str
     connections: Connections
+    runs: int = 5
 
     @property
     def settings(self) -> Settings:
@@ -59,7 +60,7 @@ class Store:
 
 
 @asynccontextmanager
-async def open_store() -> AsyncIterator[Store]:
+async def open_store(runs: int = 5) -> AsyncIterator[Store]:
     """
     Start the server (append-only file on, unix socket) in a temporary folder; at the end both are gone.
     """
@@ -69,7 +70,7 @@ async def open_store() -> AsyncIterator[Store]:
         await asyncio.to_thread(server.join)
         connections = connect(server.url)
         try:
-            yield Store(folder, server.url, connections)
+            yield Store(folder, server.url, connections, runs)
         finally:
             await connections.aclose()
             await asyncio.to_thread(server.leave)

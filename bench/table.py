@@ -1,84 +1,191 @@
 """
-The Markdown table. Pure.
+What a row of the benchmark found, and its Markdown. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from bench.stats import Measurement, Spread, spread
+from bench.stats import Spread, spread
 
-_HEAD: Final = (
-    "| what | per second, median (least to most) | p50 ms | p99 ms | floor per second | reached | of the ceiling |\n"
-    "|---|---:|---:|---:|---:|---|---:|"
-)
+OURS: Final = "avito-gateway"
+RATE: Final = "per second"
+P50: Final = "p50 ms"
+P99: Final = "p99 ms"
+
+Run = Mapping[str, float]
+"""
+One run of one entrant: figures by name, the unit in the name.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """
+    One of those that were measured side by side; `note` says why it has no runs, or what is odd about it.
+    """
+
+    name: str
+    runs: tuple[Run, ...] = ()
+    note: str = ""
+
+    def figures(self) -> list[str]:
+        """
+        Return the names of its figures.
+        """
+        return list(dict.fromkeys(name for run in self.runs for name in run))
+
+    def spread(self, figure: str) -> Spread | None:
+        """
+        Return a figure over all runs; None where it was not measured.
+        """
+        return spread([run.get(figure) for run in self.runs])
+
+    def median(self, figure: str) -> float | None:
+        """
+        Return a figure's median over all runs.
+        """
+        found = self.spread(figure)
+        return None if found is None else found.median
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """
+    What a row is to reach: `value` against `bound`; None when it could not be measured, which is not reached.
+    """
+
+    text: str
+    value: float | None
+    bound: float
+    at_most: bool = False
+
+    @property
+    def reached(self) -> bool:
+        """
+        Say whether it is reached.
+        """
+        if self.value is None:
+            return False
+        return self.value <= self.bound if self.at_most else self.value >= self.bound
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """
-    One thing that was measured, run by run; `floor_per_s` is what it must reach, if anything.
-
-    `ceiling` is what the bare mechanism reached, measured in turns with it: its n-th run is of the same moment.
+    Several entrants measured in turns; `charts` are the figures to draw, `note` is what to know about the method.
     """
 
-    name: str
-    runs: tuple[Measurement, ...]
-    floor_per_s: float | None = None
-    ceiling: Row | None = None
+    title: str
+    entrants: tuple[Entrant, ...]
+    goals: tuple[Goal, ...] = ()
+    charts: tuple[str, ...] = ()
+    note: str = ""
 
-    @property
-    def reached(self) -> bool | None:
+    def entrant(self, name: str) -> Entrant:
         """
-        Say whether the median is at the floor or above; None where there is no floor.
+        Return one by its name.
         """
-        rate = spread([run.rate_per_s for run in self.runs])
-        return None if self.floor_per_s is None or rate is None else rate.median >= self.floor_per_s
-
-    @property
-    def share(self) -> Spread | None:
-        """
-        Return which part of the ceiling's rate each run reached; a machine that is slow is slow for both.
-        """
-        if self.ceiling is None:
-            return None
-        pairs = zip(self.runs, self.ceiling.runs, strict=True)
-        return spread([own.rate_per_s / bare.rate_per_s for own, bare in pairs if own.rate_per_s and bare.rate_per_s])
+        return next(entrant for entrant in self.entrants if entrant.name == name)
 
 
-def render(rows: Sequence[Row]) -> str:
+def at_least(text: str, value: float | None, bound: float) -> Goal:
     """
-    Return the table, one line a row, and one below it for its ceiling.
+    Return a goal that is reached from `bound` on.
     """
-    lines = [_HEAD]
-    for row in rows:
-        lines.append(_line(row))
-        if row.ceiling is not None:
-            lines.append(_line(row.ceiling))
+    return Goal(text, value, bound)
+
+
+def at_most(text: str, value: float | None, bound: float) -> Goal:
+    """
+    Return a goal that is reached up to `bound`.
+    """
+    return Goal(text, value, bound, at_most=True)
+
+
+def ratio(entrants: Iterable[Entrant], figure: str, of: str, to: str) -> float | None:
+    """
+    Return how many times one entrant's figure is another's: the median over the runs, which took turns. None where
+    one was not measured.
+    """
+    by_name = {entrant.name: entrant.runs for entrant in entrants}
+    pairs = zip(by_name.get(of, ()), by_name.get(to, ()), strict=False)
+    found = spread([above[figure] / below[figure] for above, below in pairs if figure in above and below.get(figure)])
+    return None if found is None else found.median
+
+
+def render(row: Row) -> str:
+    """
+    Return the row's table: a line for each entrant, a column for each figure.
+    """
+    figures = list(dict.fromkeys(name for entrant in row.entrants for name in entrant.figures()))
+    noted = any(entrant.note for entrant in row.entrants)
+    head = ["", *figures, *(["note"] if noted else [])]
+    lines = [_line(head), _line(["---", *("---:" for _ in figures), *(["---"] if noted else [])])]
+    for entrant in row.entrants:
+        name = f"**{entrant.name}**" if entrant.name.startswith(OURS) else entrant.name
+        cells = [name, *(cell(entrant.spread(figure)) for figure in figures)]
+        lines.append(_line([*cells, *([entrant.note] if noted else [])]))
     return "\n".join(lines)
 
 
-def _line(row: Row) -> str:
-    cells = [
-        row.name,
-        _cell(spread([run.rate_per_s for run in row.runs]), digits=0),
-        _cell(spread([run.p50_ms for run in row.runs]), digits=2),
-        _cell(spread([run.p99_ms for run in row.runs]), digits=2),
-        "-" if row.floor_per_s is None else _number(row.floor_per_s, 0),
-        {None: "-", True: "yes", False: "**no**"}[row.reached],
-        _cell(row.share, digits=2),
-    ]
-    return f"| {' | '.join(cells)} |"
+def verdicts(rows: Mapping[str, Row]) -> str:
+    """
+    Return the table of all goals: what was to be reached, and what came of it.
+    """
+    lines = [_line(["row", "to reach", "measured", ""]), _line(["---", "---", "---:", "---"])]
+    for row in rows.values():
+        for goal in row.goals:
+            measured = "-" if goal.value is None else number(goal.value)
+            sign = "🟢" if goal.reached else "🔴 **not reached**"
+            lines.append(_line([f"[{row.title}](#{anchor(row.title)})", goal.text, measured, sign]))
+    return "\n".join(lines)
 
 
-def _cell(value: Spread | None, digits: int) -> str:
+def anchor(title: str) -> str:
+    """
+    Return a heading's anchor as Markdown renderers make it.
+    """
+    kept = "".join(letter for letter in title.lower() if letter.isalnum() or letter in " -_")
+    return kept.replace(" ", "-")
+
+
+def cell(value: Spread | None) -> str:
+    """
+    Return a figure with its spread; a single run has none.
+    """
     if value is None:
         return "-"
-    return f"{_number(value.median, digits)} ({_number(value.least, digits)} to {_number(value.most, digits)})"
+    if value.least == value.most:
+        return number(value.median)
+    return f"{number(value.median)} ({number(value.least)} to {number(value.most)})"
 
 
-def _number(value: float, digits: int) -> str:
+def number(value: float) -> str:
+    """
+    Write a number with three digits that count at least.
+    """
+    digits = 0 if abs(value) >= 100 or value == int(value) else 1 if abs(value) >= 10 else 2
     # A space that does not break, as in SI; a comma would be a decimal sign to half of the readers.
     return f"{value:,.{digits}f}".replace(",", "\N{NO-BREAK SPACE}")
+
+
+def read_row(kept: Mapping[str, Any]) -> Row:
+    """
+    Read what `dataclasses.asdict` made of a row.
+    """
+    return Row(
+        title=kept["title"],
+        entrants=tuple(
+            Entrant(entrant["name"], tuple(entrant["runs"]), entrant["note"]) for entrant in kept["entrants"]
+        ),
+        goals=tuple(Goal(**goal) for goal in kept["goals"]),
+        charts=tuple(kept["charts"]),
+        note=kept["note"],
+    )
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -117,3 +117,25 @@ async def test_an_answer_without_a_length_ends_the_run() -> None:
     async with serving(b"HTTP/1.1 200 OK\r\n\r\n") as server:
         with pytest.raises(LoadError, match="Content-Length"):
             await run(plan(server.port))
+
+
+async def test_a_pace_does_not_wait_for_answers() -> None:
+    """
+    At a pace requests go out by the clock, and the time each was due is told.
+    """
+    async with serving(OK) as server:
+        result = await run(plan(server.port, warm_up=0, count=20, per_s=200.0))
+
+    assert (20, 20, 20) == (result.answered, result.good, len(result.due_s))
+    assert result.due_s == sorted(result.due_s)
+    assert result.due_s[-1] - result.due_s[0] >= 19 / 200 - 0.005
+
+
+async def test_refusals_may_be_wanted() -> None:
+    """
+    Status 0 takes any answer, and tells how many were good.
+    """
+    async with serving(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n") as server:
+        result = await run(replace(plan(server.port, warm_up=0, count=8, per_s=400.0), expected_status=0))
+
+    assert (8, 0) == (result.answered, result.good)
