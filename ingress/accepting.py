@@ -7,7 +7,9 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
 from typing import Any, Final
 
 from litestar import Response
@@ -15,7 +17,7 @@ from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED
 
 from common.errors import GatewayError, Outage
 from common.log import logger
-from common.queue.intake import Accepted, Conflict, Duplicate, Full, NewCommand
+from common.queue.intake import Accepted, CommandReply, Conflict, Duplicate, Full, NewCommand
 from common.queue.records import CommandRecord
 from common.settings import Account
 from ingress import answers, drafts
@@ -31,7 +33,7 @@ from ingress.services import Services
 Stored = Accepted | Duplicate
 
 STORED: Final = "Stored. It goes out as soon as the limit and the chat's order allow."
-_CHUNK: Final = 1000
+_CHUNK: Final = 500
 
 _log = logger(__name__)
 
@@ -138,22 +140,44 @@ async def store_all(services: Services, account: Account, commands: Sequence[New
 
     """
     stored: list[Stored] = []
-    for chunk in _chunks(commands):
+    async with aclosing(_replies(services, account, commands)) as chunks:
         try:
-            replies = await in_time(services.intake.commands(account.user_id, chunk))
+            async for replies in chunks:
+                for reply in replies:
+                    match reply:
+                        case Full(retry_after_s=seconds):
+                            raise _unfinished("queue_full", seconds, key, len(stored), len(commands))
+                        case Conflict() if stored:
+                            name = f"messages[{len(stored)}].idempotency_key"
+                            raise _conflict(name, f" The {len(stored)} before it are stored.")
+                        case _:
+                            stored.append(_stored(reply))
         except Outage as error:
             _log.warning("batch.unfinished", account=account.user_id, stored=len(stored), error=str(error))
             raise _unfinished("redis_unavailable", REDIS_RETRY_AFTER_S, key, len(stored), len(commands)) from error
-        for reply in replies:
-            match reply:
-                case Full(retry_after_s=seconds):
-                    raise _unfinished("queue_full", seconds, key, len(stored), len(commands))
-                case Conflict() if stored:
-                    name = f"messages[{len(stored)}].idempotency_key"
-                    raise _conflict(name, f" The {len(stored)} before it are stored.")
-                case _:
-                    stored.append(_stored(reply))
     return stored
+
+
+async def _replies(
+    services: Services, account: Account, commands: Sequence[NewCommand]
+) -> AsyncGenerator[list[CommandReply], None]:
+    """
+    Store the chunks, in their order. The first is over before the second begins; from then on the next is made ready
+    while Redis stores the one before it.
+    """
+    under_way: deque[asyncio.Task[list[CommandReply]]] = deque()
+    try:
+        for number, chunk in enumerate(_chunks(commands)):
+            storing = in_time(services.intake.commands(account.user_id, chunk))
+            under_way.append(asyncio.create_task(storing, name=f"store-{number}"))
+            if number != 1:
+                yield await under_way.popleft()
+        while under_way:
+            yield await under_way.popleft()
+    finally:
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
 
 
 def _chunks(commands: Sequence[NewCommand]) -> Iterator[Sequence[NewCommand]]:

@@ -5,11 +5,12 @@ The intake: accepts commands and events into their streams, once (design section
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
+
+import msgspec
 
 from common import metrics
 from common.queue import scripts
@@ -24,8 +25,7 @@ from common.tracing import current
 
 IDEMPOTENCY_LIFE_S: Final = 72 * 3600
 
-# Made once: `json.dumps` makes one for each call.
-_JSON: Final = json.JSONEncoder(ensure_ascii=False)
+_JSON: Final = msgspec.json.Encoder()
 
 Priority = Literal["interactive", "bulk"]
 
@@ -270,7 +270,7 @@ def _command_fields(command: NewCommand, stream: StreamKeys) -> tuple[dict[str, 
         "id": command.id,
         "kind": command.kind,
         "chat_id": command.chat_id,
-        "body": _JSON.encode(command.body),
+        "body": _JSON.encode(command.body).decode(),
         "accepted_at": accepted_at,
         **given,
         **({"traceparent": traceparent} if traceparent else {}),

@@ -1,6 +1,6 @@
 """
-Connections that pack commands in C, as redis-py does for its synchronous clients: the other way costs a third of a
-webhook.
+Connections that pack commands in C: redis-py's own way costs a third of a webhook, and what it does for its synchronous
+clients, which looks at each argument first, a tenth of a message in bulk.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+from hiredis import pack_command
 from redis import exceptions
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.sentinel import SentinelManagedConnection
-from redis.connection import HiredisRespSerializer
 from redis.typing import EncodableT
 
 
@@ -21,10 +21,14 @@ class _Packed(AbstractConnection):
     would hear the same for ever (R48).
     """
 
-    _packer: Final = HiredisRespSerializer()
-
     def pack_command(self, *args: EncodableT) -> list[bytes]:
-        return self._packer.pack(*args)  # type: ignore[no-any-return,arg-type]
+        name = args[0]
+        # "CLIENT SETINFO" is two words of the protocol.
+        words = name.split() if isinstance(name, str | bytes) else [name]
+        try:
+            return [pack_command((*words, *args[1:]))]
+        except TypeError as error:
+            raise exceptions.DataError(str(error)) from error
 
     def pack_commands(self, commands: Iterable[Iterable[EncodableT]]) -> list[bytes]:
         return [b"".join(piece for command in commands for piece in self.pack_command(*command))]

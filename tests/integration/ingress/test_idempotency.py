@@ -84,7 +84,7 @@ async def test_of_two_bodies_with_one_key_one_wins(replicas: list[Gateway]) -> N
     answers = await at_once(replicas, "/api/messages/send", [keyed(bodies[n // 2 % 2]) for n in range(CALLERS)])
 
     [entry] = await replicas[0].commands()
-    won = '{"text": "once"}' == entry["body"]
+    won = '{"text":"once"}' == entry["body"]
     statuses = [{answer.status_code for answer in answers[which::4] + answers[which + 1 :: 4]} for which in (0, 2)]
     assert [{202}, {422}] == (statuses if won else statuses[::-1])
 
@@ -116,7 +116,7 @@ async def test_a_bulk_request_from_many_connections_is_stored_once(replicas: lis
     answers = await at_once(replicas, "/api/messages/send/bulk", [keyed({"messages": messages})] * 10)
 
     entries = await replicas[0].entries(replicas[0].keys.bulk.stream)
-    assert [f'{{"text": "{number}"}}' for number in range(300)] == [entry["body"] for entry in entries]
+    assert [f'{{"text":"{number}"}}' for number in range(300)] == [entry["body"] for entry in entries]
     assert {202} == {answer.status_code for answer in answers}
     ids = [entry["id"] for entry in entries]
     assert all(ids == [one["command_id"] for one in answer.json()["commands"]] for answer in answers)

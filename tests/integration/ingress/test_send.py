@@ -89,7 +89,7 @@ async def test_read_and_delete(gateway: Gateway) -> None:
     delete = await gateway.http.delete(f"/api/chats/{CHAT}/messages/e1db89671023344e771c480b69a48f4f")
 
     assert [202, 202] == [read.status_code, delete.status_code]
-    assert [("read", "{}"), ("delete", '{"message_id": "e1db89671023344e771c480b69a48f4f"}')] == [
+    assert [("read", "{}"), ("delete", '{"message_id":"e1db89671023344e771c480b69a48f4f"}')] == [
         (entry["kind"], entry["body"]) for entry in await gateway.commands()
     ]
 
