@@ -17,7 +17,7 @@ import pytest
 
 from bench import bare, drain
 from bench.processes import environment
-from bench.samples import API_KEY, CHATS, SECRET, send_body, webhook_body
+from bench.samples import API_KEY, BULK, CHATS, SECRET, bulk_body, send_body, webhook_body
 from bench.store import PREFIX, Store, open_store
 from common import log
 from common.avito.client import Avito
@@ -30,16 +30,29 @@ ENTRIES: Final = 2000
 REQUESTS: Final = 640
 AT_ONCE: Final = 64
 
-# Measured beside up to twenty busy processes: 4.4 to 5.2, 2.0 to 2.4, 7.0 to 7.9.
+# Measured beside up to twenty busy processes: 4.4 to 5.2, 2.0 to 2.4, 7.0 to 7.9, 4.5 to 5.7.
 DRAIN_MOST: Final = 6.5
 WEBHOOK_MOST: Final = 3.0
 SEND_MOST: Final = 9.5
+BULK_MOST: Final = 8.0
+
+App = Callable[..., Awaitable[None]]
 
 
 @pytest.fixture(name="store")
 async def _store() -> AsyncIterator[Store]:
     async with open_store() as store:
         yield store
+
+
+@pytest.fixture(name="app")
+async def _app(store: Store) -> AsyncIterator[App]:
+    log.configure("json", "warning")
+    names = environment(store.url, 8765, PREFIX)
+    settings = load(None, **{name.lower(): value for name, value in names.items()})
+    avito = Avito(settings, store.connections)
+    yield create_app(settings, store.connections, avito)
+    await avito.aclose()
 
 
 async def _cost_s(store: Store, work: Awaitable[object]) -> float:
@@ -73,15 +86,10 @@ async def test_draining_costs_a_known_multiple_of_the_bare_mechanism(store: Stor
     assert min(own_s) / min(bare_s) < DRAIN_MOST
 
 
-async def test_accepting_costs_a_known_multiple_of_the_bare_mechanism(store: Store) -> None:
+async def test_accepting_costs_a_known_multiple_of_the_bare_mechanism(store: Store, app: App) -> None:
     """
     Webhooks and sends, each with its check, dedupe or record and answer, against plain ASGI with one XADD each.
     """
-    log.configure("json", "warning")
-    names = environment(store.url, 8765, PREFIX)
-    settings = load(None, **{name.lower(): value for name, value in names.items()})
-    avito = Avito(settings, store.connections)
-    app = create_app(settings, store.connections, avito)
     ceiling = bare.BareIngress(store.connections.commands, "bench:bare")
     took_s: dict[str, list[float]] = {"bare": [], "webhook": [], "send": []}
     with rarely_collected():
@@ -92,14 +100,29 @@ async def test_accepting_costs_a_known_multiple_of_the_bare_mechanism(store: Sto
             took_s["webhook"].append(await _cost_s(store, _post(app, f"/webhook/avito/{SECRET}", bodies)))
             bodies = [send_body(number) for number in range(REQUESTS)]
             took_s["send"].append(await _cost_s(store, _post(app, "/api/messages/send", bodies)))
-    await avito.aclose()
     least_s = {name: min(rounds_s) for name, rounds_s in took_s.items()}
 
     assert least_s["webhook"] / least_s["bare"] < WEBHOOK_MOST
     assert least_s["send"] / least_s["bare"] < SEND_MOST
 
 
-async def _post(app: Callable[..., Awaitable[None]], path: str, bodies: list[bytes]) -> None:
+async def test_bulk_costs_a_known_multiple_of_the_bare_mechanism(store: Store, app: App) -> None:
+    """
+    A message in bulk, checked and stored with record and key, against one XADD of a pipeline.
+    """
+    own_s, bare_s = [], []
+    body = bulk_body(0)
+    with rarely_collected():
+        for _ in range(ROUNDS):
+            await store.empty()
+            own_s.append(await _cost_s(store, _post(app, "/api/messages/send/bulk", [body])))
+            await store.empty()
+            bare_s.append(await _cost_s(store, bare.fill(store, BULK)))
+
+    assert min(own_s) / min(bare_s) < BULK_MOST
+
+
+async def _post(app: App, path: str, bodies: list[bytes]) -> None:
     """
     Call the application as a server would, 64 requests at a time.
     """
@@ -107,7 +130,7 @@ async def _post(app: Callable[..., Awaitable[None]], path: str, bodies: list[byt
         await asyncio.gather(*(_request(app, path, body) for body in bodies[first : first + AT_ONCE]))
 
 
-async def _request(app: Callable[..., Awaitable[None]], path: str, body: bytes) -> None:
+async def _request(app: App, path: str, body: bytes) -> None:
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
