@@ -43,7 +43,7 @@ from ingress import (
 )
 from ingress.accounts import provide_account
 from ingress.asking import provide_ask
-from ingress.auth import require_key
+from ingress.auth import keyed
 from ingress.console.app import console
 from ingress.counters import counting
 from ingress.services import STATE_KEY, Services, provide_services
@@ -67,6 +67,7 @@ def create_app(settings: Settings, connections: Connections, avito: Avito, *, ow
         history=History(connections, settings),
         reporter=Reporter(connections, settings.key_prefix),
     )
+    key = keyed(settings)
     api = Router(
         "/api",
         route_handlers=[
@@ -78,15 +79,15 @@ def create_app(settings: Settings, connections: Connections, avito: Avito, *, ow
             *subscriptions.HANDLERS,
             *tokens.HANDLERS,
         ],
-        guards=[require_key],
-        middleware=traces.middleware(),
+        # Who shows no key makes no trace.
+        middleware=[key, *traces.middleware()],
         security=_SECURITY,
         dependencies={
             "account": Provide(provide_account, sync_to_thread=False),
             "ask": Provide(provide_ask, sync_to_thread=False),
         },
     )
-    inner = Router("/", route_handlers=[*info.HANDLERS, *metrics.HANDLERS], guards=[require_key], security=_SECURITY)
+    inner = Router("/", route_handlers=[*info.HANDLERS, *metrics.HANDLERS], middleware=[key], security=_SECURITY)
     # The webhook counts for itself.
     pages = [console()] if settings.console else []
     counted = Router("/", route_handlers=[api, inner, *health.HANDLERS, *pages], middleware=[counting])

@@ -8,6 +8,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from common import metrics
+from ingress.problems import ProblemError
 
 
 def counting(app: ASGIApp) -> ASGIApp:
@@ -26,6 +27,11 @@ def counting(app: ASGIApp) -> ASGIApp:
                 metrics.HTTP_REQUESTS[method, route, str(message["status"])].inc()
             await send(message)
 
-        await app(scope, receive, noting)
+        try:
+            await app(scope, receive, noting)
+        except ProblemError as problem:
+            # One without the key, which is answered further out.
+            metrics.HTTP_REQUESTS[method, route, str(problem.kind.status)].inc()
+            raise
 
     return counted

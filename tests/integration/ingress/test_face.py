@@ -307,12 +307,14 @@ async def test_metrics(gateway: Gateway) -> None:
     """
     await gateway.http.post("/api/messages/send", json={"chat_id": CHAT, "text": "x"})
     await gateway.http.get("/api/commands/some-id")
+    await gateway.http.get("/api/commands/some-id", headers={"X-API-Key": "wrong"})
 
     text = (await gateway.http.get("/metrics")).text
 
     for line in (
         f'avito_gateway_commands_accepted_total{{account="{USER_ID}",kind="text",priority="interactive"}} 1\n',
         'avito_gateway_http_requests_total{method="GET",route="/api/commands/{command_id}",status="404"} 1\n',
+        'avito_gateway_http_requests_total{method="GET",route="/api/commands/{command_id}",status="401"} 1\n',
         f'avito_gateway_queue_entries{{account="{USER_ID}",queue="commands",state="new"}} 1\n',
         f'avito_gateway_gate_limit{{account="{USER_ID}"}} 100\n',
         "avito_gateway_redis_up 1\n",
