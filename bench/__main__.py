@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import subprocess
 import sys
 import time
@@ -34,6 +35,10 @@ async def measure(names: Sequence[str], runs: int) -> None:
     Measure these rows one after the other, each on a Redis of its own and for so long at most; what is there is kept
     when one fails or the run is ended.
     """
+    # Ended from outside, it ends what it has started.
+    whole = asyncio.current_task()
+    assert whole is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, whole.cancel)
     kept = results.load()
     commit = _commit()
     for name in names:
@@ -96,7 +101,7 @@ def main() -> None:
     try:
         with new_runner() as runner, rarely_collected():
             runner.run(measure([name for name in names or ROWS if name != "page"], parsed.runs))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         print("bench: ended; what was measured is kept", file=sys.stderr)
     write()
 

@@ -1,5 +1,6 @@
 """
-What bounds each row, in words: written by hand after profiling (py-spy, INFO commandstats). By the row's name.
+What bounds each row, in words: written by hand after profiling (py-spy, cProfile, INFO commandstats, SLOWLOG). By the
+row's name.
 """
 
 from __future__ import annotations
@@ -8,14 +9,52 @@ from collections.abc import Mapping
 from typing import Final
 
 BOUNDS: Final[Mapping[str, str]] = {
-    "webhooks": "The ingress process. About a quarter is our own work (secret, parsing, dedupe, record), the"
-    " rest uvicorn"
-    " and the two writes of an answer to the socket, which the ceiling pays as well.",
-    "drained": "The server first. Settling an entry writes its record (HSET, PEXPIRE, PUBLISH), and a call from"
-    " a script"
-    " costs more than such a command itself; lane, gate and owner check go in batches. Our own Python takes about"
-    " two thirds of the server's time, and the two take turns.",
-    "sends": "Litestar's parameters, dependencies and response: most of some 150 us of processor time a request.",
-    "bulk": "The stream entry, record and key of each message, in one script call for 256 of them.",
-    "latency": "Three trips to the server, one after the other: accept, the end of XREAD, take. Each wakes a process.",
+    "webhooks": """\
+The ingress process. About a quarter is our own work (secret, parsing, dedupe, record), the rest uvicorn and the two
+writes of an answer to the socket, which the ceiling pays as well.""",
+    "webhooks-paced": """\
+At this rate nothing is busy: a webhook waits for the group commit under way, then for its own, and each wakes the other
+process. The plain XADD of the others is one such wait.""",
+    "sends": """\
+The ingress process: some 150 us of its time a send, beside 20 of the server's. Litestar's routing, parameters,
+dependencies and response are two thirds of it. The rest is checking the body, the record, and the hand-over to the
+group commit. A plain ASGI route, as the webhook's, would be faster, and lose parameters, checks and documentation that
+come from one place.""",
+    "sends-with-key": """\
+As without a key: the key is looked up and kept by the same script, and the request is hashed.""",
+    "bulk": """\
+Ingress and server in equal parts: about 35 us a message here (its id, its fields twice, for the entry and for the
+record, and their packing) and 25 to 30 us there (XADD, HSET of nine fields, GET and SET of the key from a script, which
+converts some forty values). They work side by side: the next 500 are made ready while 256 at a time are stored. A
+pipeline of bare XADDs needs neither record nor key, and is what the others do.""",
+    "drained": """\
+The server first. Settling an entry writes its record (HSET, PEXPIRE, PUBLISH), and a call from a script costs more than
+such a command itself; lane, gate and owner check go in batches. Our own Python takes about two thirds of the server's
+time, and the two take turns.""",
+    "latency": """\
+Three trips to the server, one after the other: accept, the end of XREAD, take. Each wakes a process. A plain consumer
+group needs two, and hands a message to whoever asks, whatever else of its chat is under way.""",
+    "forwarded": """\
+httpx: of the forwarder's time for an event four fifths are one request through httpx, httpcore, h11 and anyio; the
+take, the chat's name, the signature and the settling are the rest. aiohttp, which parses in C, needs a fraction; it
+would be a second HTTP library beside the one that the guard against private addresses is made for.""",
+    "end-to-end": """\
+Accept, wake, take, one request, and all three roles share a process, a core and its Python. The route has no queue to
+go through, and loses what it has when n8n is away.""",
+    "limiter": """\
+The rule, not the machine: a request is counted from its start until a window after its end, since it may arrive at any
+moment between. That is what keeps every window, and what costs the time of a request in each.""",
+    "idle": """\
+A heartbeat and a look at who is alive each few seconds, and the ends of blocking reads.""",
+    "memory": """\
+The entry and the record of a command each hold its chat and times, readable by redis-cli.""",
+    "backlog": """\
+A take looks at the head of the stream, whatever lies behind. Only a chat with very many messages differs: each
+follower is claimed once to wait for its turn (about 20 us), 320 of them a take, so the first takes of such a chat are
+longer.""",
+    "accounts": """\
+Each account has its own streams and gate, so its own take and settle: with 200 accounts a call carries a few messages
+where one account's carries 64.""",
+    "processes": """\
+The two cores: Redis, the sink and the load share them with the forwarders.""",
 }

@@ -10,8 +10,8 @@ from typing import Final
 
 from bench.table import OURS, Entrant, number
 
-_WIDTH: Final = 720
-_LEFT: Final = 250
+_WIDTH: Final = 820
+_LEFT: Final = 345
 _RIGHT: Final = 110
 _TOP: Final = 46
 _BAR: Final = 20

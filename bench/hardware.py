@@ -12,13 +12,14 @@ from pathlib import Path
 
 def describe(server_version: str, loop: asyncio.AbstractEventLoop) -> str:
     """
-    Return cores, processor, Python, event loop and server.
+    Return cores, processor, Python, event loop and server, and how busy the machine is before anything is measured.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return (
         f"{cores} cores ({_processor()}), {platform.system()} {platform.machine()},"
         f" {platform.python_implementation()} {platform.python_version()} on {type(loop).__module__.split('.')[0]},"
-        f" {server_version} (append-only file on, unix socket), everything on this machine"
+        f" {server_version} (append-only file on, unix socket), everything on this machine,"
+        f" load before {os.getloadavg()[0]:.1f}"
     )
 
 

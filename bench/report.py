@@ -65,7 +65,10 @@ def _section(name: str, result: Result) -> list[str]:
 
 
 def _machines(results: Mapping[str, Result]) -> str:
-    lines = ["## Measured on", "", "| row | day | commit | took | machine |", "|---|---|---|---:|---|"]
+    lines = ["## Measured on", "", "| row | day | commit | runs | took | machine |", "|---|---|---|---:|---:|---|"]
     for name, result in results.items():
-        lines.append(f"| `{name}` | {result.day} | {result.commit} | {result.took_s:.0f} s | {result.machine} |")
+        runs = max((len(entrant.runs) for entrant in result.row.entrants), default=0) if result.row else 0
+        lines.append(
+            f"| `{name}` | {result.day} | {result.commit} | {runs} | {result.took_s:.0f} s | {result.machine} |"
+        )
     return "\n".join(lines)

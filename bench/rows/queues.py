@@ -20,7 +20,7 @@ _PEERS_DRAINED: Final = 5000
 _LONGEST_S: Final = 8.0
 _LATENCY_COUNT: Final = 300
 _LATENCY_PER_S: Final = 100.0
-_CEILING: Final = "bare XREADGROUP, XACK, XDEL (ceiling)"
+_CEILING: Final = "bare XREADGROUP + XACK (ceiling)"
 
 PEERS: Final = {
     "FastStream": "faststream",

@@ -2,8 +2,8 @@
 What the queue and the ingress cost, as multiples of the bare mechanism measured in the same run.
 
 Processor time is compared and never the clock: a busy machine makes both slower alike. Each takes the best of several
-short rounds in turns. The bounds lie a fifth above the most that was measured: what slips in unseen, as a thread for
-each request, is noticed.
+short rounds in turns. The bounds lie a fifth above the most that was measured, or more: what slips in unseen, as a
+thread for each request, is noticed.
 """
 
 from __future__ import annotations

@@ -151,7 +151,7 @@ def test_the_page_shows_what_was_measured_and_what_was_not() -> None:
     ] == [line for line in text.splitlines() if line.startswith("#")]
     assert "](pictures/bench-drained.svg)\n\nHow it was measured.\n\n**What bounds it.** " in text
     assert "## bulk\n\n🔴 Not measured: ProcessError: it did not start" in text
-    assert "| `drained` | 2026-11-28 | abc1234 | 12 s | 2 cores |" in text
+    assert "| `drained` | 2026-11-28 | abc1234 | 3 | 12 s | 2 cores |" in text
 
 
 def test_a_chart_has_a_bar_for_each_that_was_measured() -> None:
@@ -165,7 +165,7 @@ def test_a_chart_has_a_bar_for_each_that_was_measured() -> None:
 
     assert ("bench-drained.svg", ["ours", "peer"]) == (name, [one.get("class") for one in rectangles])
     assert "another <one>" in [one.text for one in drawn.findall("{*}text")]
-    assert all(float(one.get("x", 0)) + float(one.get("width", 0)) < 720 for one in rectangles)
+    assert all(float(one.get("x", 0)) + float(one.get("width", 0)) < 820 for one in rectangles)
 
 
 def test_results_are_read_as_they_were_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
