@@ -20,7 +20,7 @@ class Measured:
     """
 
     row: Callable[[Store], Awaitable[Row]]
-    longest_s: float = 300.0
+    longest_s: float = 600.0
 
 
 ROWS: Final[Mapping[str, Measured]] = {
