@@ -26,6 +26,7 @@ async def erase(chat_id: str, user_id: str | None, *, as_json: bool) -> int:
         click.echo(f"  {erased.records} records of messages")
         click.echo(f"  {erased.keys} idempotency keys")
         click.echo(f"  {erased.dead_letters} dead letters")
+        click.echo(f"  {erased.listed} entries in the list of messages")
         click.echo(f"  {erased.caches} caches (names and ad, own messages seen, last look)")
     if erased.under_way:
         click.echo(

@@ -22,13 +22,15 @@ _GLOB: Final = re.compile(r"([*?\[\]\\])")
 @dataclass(frozen=True, slots=True)
 class Erased:
     """
-    How much was removed; `under_way` messages of the chat are still in the queue, and were left there.
+    How much was removed; `listed` are entries of the index of messages. `under_way` messages of the chat are still in
+    the queue, and were left there.
     """
 
     records: int
     keys: int
     dead_letters: int
     caches: int
+    listed: int
     under_way: int
 
 
@@ -46,7 +48,8 @@ class Erasure:
 
     async def erase(self, chat_id: str) -> Erased:
         """
-        Remove ended records, their idempotency keys, dead letters and caches of the chat.
+        Remove ended records, their idempotency keys, dead letters and caches of the chat, and its messages' places in
+        the index.
         """
         under_way = await self._under_way(chat_id)
         ended: set[str] = set()
@@ -63,11 +66,17 @@ class Erasure:
             keys += await self._unlink(
                 [key for key, value in zip(page, values, strict=True) if value and value.split(" ", 1)[0] in ended]
             )
-        letters = sum([await self._dead(stream.dead, chat_id) for stream in (self._keys.commands, self._keys.events)])
+        letters = sum(
+            [
+                await self._strike(stream.dead, "chat_id", chat_id, set())
+                for stream in (self._keys.commands, self._keys.events)
+            ]
+        )
+        listed = await self._strike(self._keys.messages, "chat", chat_id, under_way)
         caches = await self._unlink([self._keys.chat(chat_id), self._keys.sent(chat_id)])
         with mapped():
             caches += await self._client.hdel(self._keys.recover_chats, chat_id)
-        return Erased(records, keys, letters, caches, len(under_way))
+        return Erased(records, keys, letters, caches, listed, len(under_way))
 
     async def _under_way(self, chat_id: str) -> set[str]:
         """
@@ -98,8 +107,15 @@ class Erasure:
             if (chat == chat_id or command_id in commands) and own_id not in under_way
         }
 
-    async def _dead(self, stream: str, chat_id: str) -> int:
-        mine = [dead_id async for dead_id, fields in self._rows(stream) if fields.get("chat_id") == chat_id]
+    async def _strike(self, stream: str, field: str, chat_id: str, but: set[str]) -> int:
+        """
+        Delete a stream's entries of the chat, but for these messages'.
+        """
+        mine = [
+            entry_id
+            async for entry_id, fields in self._rows(stream)
+            if fields.get(field) == chat_id and fields.get("id") not in but
+        ]
         with mapped():
             return sum([await self._client.xdel(stream, *mine[at : at + _PAGE]) for at in range(0, len(mine), _PAGE)])
 

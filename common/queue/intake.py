@@ -152,6 +152,7 @@ class Intake:
             # A send for a given time waits by request.
             0 if command.not_before_ms else self._longest,
             IDEMPOTENCY_LIFE_S * 1000,
+            command.chat_id,
             len(entry) * 2,
             *flat(entry),
             *flat(record),
@@ -159,7 +160,13 @@ class Intake:
         names = stream.indexes
         return self._commit(keys)(
             scripts.ACCEPT_COMMAND,
-            [names[0], names[4], keys.command(command.id), keys.idempotency(command.idempotency_key or "-")],
+            [
+                names[0],
+                names[4],
+                keys.command(command.id),
+                keys.idempotency(command.idempotency_key or "-"),
+                keys.messages,
+            ],
             args,
         )
 
@@ -195,7 +202,7 @@ class Intake:
             span.note(account=user_id, chat_id=event.chat_id, message_id=event.id)
         reply = await self._commit(keys)(
             scripts.ACCEPT_EVENT,
-            [keys.events.stream, keys.event(event.id), keys.sent(event.chat_id)],
+            [keys.events.stream, keys.event(event.id), keys.sent(event.chat_id), keys.messages],
             [
                 event.id,
                 event.kind,

@@ -7,10 +7,12 @@ Every key of an account carries the account's hash tag, so a script touches one 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 RETRY: Final = "~retry"
 LANE: Final = "~lane"
+
+Side = Literal["commands", "events"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,13 @@ class AccountKeys:
         """
         return (self.commands, self.bulk) if side == "commands" else (self.events,)
 
+    @property
+    def messages(self) -> str:
+        """
+        The index of what was accepted, newest last: side (`c` or `e`), id and chat.
+        """
+        return self._key("messages")
+
     def gate(self, destination: str) -> tuple[str, str, str]:
         """
         Return hash, tokens and slots of the gate before `avito` or `n8n`.
@@ -126,6 +135,12 @@ class AccountKeys:
         A cached chat.
         """
         return self._key("chat", chat_id)
+
+    def ticket(self, ticket: str) -> str:
+        """
+        Held after a confirmation was used, so that it counts once.
+        """
+        return self._key("ticket", ticket)
 
     @property
     def recover_lock(self) -> str:

@@ -154,7 +154,7 @@ class Settler:
         self._gate = gate
         self._lease = lease
         self._base_keys = [key for stream in streams for key in stream.indexes]
-        self._base_keys += [*gate.keys, streams[0].dead, keys.events.stream]
+        self._base_keys += [*gate.keys, streams[0].dead, keys.events.stream, keys.messages]
         self._waiting: list[tuple[Finished, asyncio.Future[str]]] = []
         self._flushing: asyncio.Task[None] | None = None
         self._tally = Tally(keys.user_id, "commands" if self._commands else "events")
@@ -320,7 +320,8 @@ class Settler:
             item["dead"] = flat(dead_letter(entry, outcome, now_ms))
             fields |= {"reason": outcome.reason, "detail": outcome.detail}
         if "id" not in entry.fields:
-            # Added by hand: it has no record yet.
+            # Added by hand: it has no record yet, and no place in the index.
+            item["listed"] = ["c" if self._commands else "e", entry.id, entry.chat_id]
             fields |= {"id": entry.id, "kind": entry.kind, "chat_id": entry.chat_id, "entry_id": entry.entry_id}
         fields |= dict(outcome.record) | {"status": status, "finished_at": str(now_ms)}
         if message_id and self._commands:

@@ -1,6 +1,6 @@
 -- Accept inbound events: for each dedupe by message id, stream entry and record in one step.
 --
--- KEYS         per event: stream, the event's record, the chat's list of our own messages
+-- KEYS         per event: stream, the event's record, the chat's list of our own messages, index of messages
 -- ARGV         per event the number of what follows, and: message id, kind, chat id, body, received at ms, life of the
 --              record ms, fingerprint of the content where it is an echo of our own message ('' = it is not), life of
 --              the list ms, '1' where its webhook never came, when Avito created it ms ('' = it does not say), the
@@ -9,10 +9,10 @@
 -- Safe at OOM: refused as a whole (the first write is an XADD)
 -- Owner-checked: not needed, the entry is new
 -- A record without an entry id is that of a message we have sent ourselves: its echo is accepted once.
--- include: items
+-- include: clock, items, index
 
-return each_item(3, function(keys, args)
-  local stream, record, own_messages = keys[1], keys[2], keys[3]
+return each_item(4, function(keys, args)
+  local stream, record, own_messages, messages = keys[1], keys[2], keys[3], keys[4]
   local id, kind, chat, body, received, life, mark = args[1], args[2], args[3], args[4], args[5], args[6], args[7]
   local known = redis.call('HGET', record, 'entry_id')
   if known then
@@ -32,6 +32,7 @@ return each_item(3, function(keys, args)
     redis.call('HSET', record, 'recovered', '1')
   end
   redis.call('PEXPIRE', record, life)
+  index(messages, 'e', id, chat)
   if mark ~= '' then
     redis.call('HSET', record, 'fingerprint', mark)
     if args[10] ~= '' then

@@ -1,23 +1,23 @@
 -- Settle what workers have finished with, each item for itself: done, retry or dead.
 --
 -- KEYS         per stream: stream, lanes, waiting, ready, retry, tries; the gate: hash, tokens, slots; dead letters;
---              the stream for callbacks; then what the items name by index: records, sent lists
+--              the stream for callbacks, index of messages; then what the items name by index: records, sent lists
 -- ARGV         number of streams, group, worker, channel of ends ('' = none), the gate's nine, record's life ms, then the
 --              items as one JSON list, sorted done, retry, dead (R17). An item: {stream, id, lane, permit, token, how,
 --              action, record, fields} and where it applies {passed, after_ms, tries, message, sent, dead, callback,
---              ended}
+--              ended, listed}
 -- Reply        {one of ok | lost | refused per item}
 -- Safe at OOM: done and retry pass; dead is refused where it comes first, and the entry stays pending (R15)
 -- Owner-checked: an item whose entry is not pending for this worker is `lost` and changes nothing (R21); where the
 --              whole group is gone nobody else can own it, so a finished entry is deleted all the same
--- include: clock, gate, lanes
+-- include: clock, gate, lanes, index
 
 local streams, worker, channel = tonumber(ARGV[1]), ARGV[3], ARGV[4]
 group = ARGV[2]
 local record_life = ARGV[14]
 local items = cjson.decode(ARGV[15])
 local at_gate = streams * 6 + 1
-local dead_letters, callbacks = KEYS[at_gate + 3], KEYS[at_gate + 4]
+local dead_letters, callbacks, messages = KEYS[at_gate + 3], KEYS[at_gate + 4], KEYS[at_gate + 5]
 local wall = wall_ms()
 local opened = false
 
@@ -62,6 +62,9 @@ local function note(item)
   end
   if item.ended then
     redis.call('PEXPIRE', KEYS[item.record], record_life)
+    if item.listed then
+      index(messages, unpack(item.listed))
+    end
     if item.message then
       redis.call('ZADD', KEYS[item.sent], wall, item.message)
       redis.call('PEXPIRE', KEYS[item.sent], 3600000)
