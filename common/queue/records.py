@@ -18,18 +18,19 @@ from typing import Final, Literal
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from common.queue import byhand, keys
+from common.queue import byhand, keys, standing
 from common.queue.byhand import Cancelled, Resolved
 from common.queue.connection import REDIS_ERRORS, Connections, mapped, meaning
 from common.queue.ends import Ends
-from common.queue.entry import parse_tries
-from common.queue.keys import RETRY, AccountKeys
+from common.queue.keys import AccountKeys, Side
 from common.queue.look import Depths, Look, look
-from common.queue.replies import read_hash, redis_ms
+from common.queue.replies import redis_ms
 from common.queue.role import RECHECK_EACH_S
+from common.queue.standing import Place, Standing
 from common.settings import Settings
 
 _TIMES: Final = ("accepted_at", "received_at", "created", "finished_at", "not_before", "expires_at")
+_NOT_SHOWN: Final = ("status", "id", "fingerprint")
 _FLAGS: Final = ("reconciled", "resolved", "recovered")
 _STALLED_S: Final = 30.0
 # Longer than the slowest request; a process with many accounts looks at each less often.
@@ -43,7 +44,8 @@ class Record:
     """
     A status record as it is now; `ended` tells whether `status` is final.
 
-    `timeline` lists acceptance, attempts and the end in order, each with `at` (ISO 8601, UTC) and `event`.
+    `timeline` lists acceptance, attempts and the end in order, each with `at` (ISO 8601, UTC) and `event`. `standing`
+    is where its entry is, None when it has ended or that was not asked.
     """
 
     id: str
@@ -51,6 +53,7 @@ class Record:
     ended: bool
     fields: Mapping[str, str]
     timeline: list[dict[str, object]]
+    standing: Standing | None = None
 
     def to_json(self) -> dict[str, object]:
         """
@@ -58,7 +61,7 @@ class Record:
         """
         shown: dict[str, object] = {"id": self.id, "status": self.status}
         for name, value in self.fields.items():
-            if name.startswith("attempt:") or name in ("status", "id", "fingerprint"):
+            if name.startswith("attempt:") or name in _NOT_SHOWN:
                 continue
             if name in _TIMES:
                 shown[name] = iso(value)
@@ -96,17 +99,15 @@ class Records:
         """
         Return a command's record with its state of this moment, or None.
         """
-        account = self._keys(user_id)
-        return await self._record(account, account.command(command_id), command_id, account.commands.stream)
+        return (await self.current(user_id, [("commands", command_id)]))[0]
 
     async def event(self, user_id: str, message_id: str) -> EventRecord | None:
         """
         Return an inbound event's record, or None.
         """
-        account = self._keys(user_id)
-        return await self._record(account, account.event(message_id), message_id, account.events.stream)
+        return (await self.current(user_id, [("events", message_id)]))[0]
 
-    async def many(self, user_id: str, side: Literal["commands", "events"], ids: Sequence[str]) -> list[Record | None]:
+    async def many(self, user_id: str, side: Side, ids: Sequence[str]) -> list[Record | None]:
         """
         Return the records of many messages in shared round trips, None where there is none.
 
@@ -117,52 +118,39 @@ class Records:
         records: list[Record | None] = []
         for start in range(0, len(ids), _PAGE):
             page = ids[start : start + _PAGE]
-            pipe = self._client.pipeline(transaction=False)
-            for one in page:
-                pipe.hgetall(key(one))
             with mapped():
-                found = await pipe.execute()
+                found = await self._hashes([key(one) for one in page])
             records += [_read(one, fields) for one, fields in zip(page, found, strict=True)]
         return records
 
-    async def _record(self, account: AccountKeys, key: str, own_id: str, stream: str) -> Record | None:
+    async def current(self, user_id: str, messages: Sequence[tuple[Side, str]]) -> list[Record | None]:
+        """
+        Return the records of many messages with their states of this moment, None where there is none; two round trips
+        for all of them, and one more where some have ended in between.
+        """
+        account = self._keys(user_id)
+        names = [account.command(own_id) if side == "commands" else account.event(own_id) for side, own_id in messages]
         with mapped():
-            fields = await read_hash(self._client, key)
-            if not fields.get("entry_id") and "finished_at" not in fields:
-                return None
-            status: str | None = fields.get("status", "queued")
-            if "finished_at" not in fields:
-                status = await self._running_state(account, fields, fields.get("stream", stream))
-            if status is None:
+            found = await self._hashes(names)
+            running = [n for n, fields in enumerate(found) if fields.get("entry_id") and "finished_at" not in fields]
+            places = [_place(found[n], account, messages[n][0]) for n in running]
+            standings = dict(zip(running, await standing.look(self._client, account, places), strict=True))
+            absent = [n for n in running if standings[n] is None]
+            for n, fields in zip(absent, await self._hashes([names[n] for n in absent]), strict=True):
                 # It ended between the two looks; if not, somebody deleted the entry by hand.
-                fields = await read_hash(self._client, key)
-                status = fields.get("status", "") if "finished_at" in fields else "cancelled"
-                return Record(own_id, status, True, fields, timeline(fields))
-        return Record(own_id, status or "", "finished_at" in fields, fields, timeline(fields))
+                found[n] = fields if "finished_at" in fields else {**found[n], "status": "cancelled"}
+        return [
+            _now(own_id, fields, standings.get(n), is_absent=n in absent)
+            for n, ((_, own_id), fields) in enumerate(zip(messages, found, strict=True))
+        ]
 
-    async def _running_state(self, account: AccountKeys, fields: Mapping[str, str], stream: str) -> str | None:
-        """
-        Return the state of an entry, None when it is not in its stream.
-        """
-        entry_id = fields["entry_id"]
+    async def _hashes(self, names: Sequence[str]) -> list[dict[str, str]]:
+        if not names:
+            return []
         pipe = self._client.pipeline(transaction=False)
-        group = "forwarder" if stream == account.events.stream else "dispatcher"
-        pipe.xpending_range(stream, group, entry_id, entry_id, 1)
-        pipe.xrange(stream, entry_id, entry_id)
-        pipe.hget(f"{stream}:tries", entry_id)
-        now_ms, (pending, rows, tries) = await asyncio.gather(
-            redis_ms(self._client, stream), pipe.execute(raise_on_error=False)
-        )
-        if isinstance(pending, ResponseError):
-            pending = []
-        for reply in (rows, tries):
-            if isinstance(reply, Exception):
-                raise meaning(reply)
-        if not rows:
-            return None
-        owner = pending[0]["consumer"] if pending else None
-        not_before = int(fields.get("not_before", 0))
-        return state(owner, tries, ahead=not_before > now_ms)
+        for name in names:
+            pipe.hgetall(name)
+        return list(await pipe.execute())
 
     async def wait(
         self, user_id: str, command_id: str, timeout_s: float, given_up: asyncio.Event | None = None
@@ -253,29 +241,24 @@ class Records:
         return stalled
 
 
+def _place(fields: Mapping[str, str], account: AccountKeys, side: Side) -> Place:
+    stream = (account.commands if side == "commands" else account.events).stream
+    return Place(fields.get("stream", stream), fields["entry_id"], int(fields.get("not_before", 0)))
+
+
+def _now(own_id: str, fields: Mapping[str, str], found: Standing | None, *, is_absent: bool) -> Record | None:
+    ended = is_absent or "finished_at" in fields
+    if not ended and found is None:
+        return None
+    status = found.state if found is not None else fields.get("status", "queued")
+    return Record(own_id, status, ended, fields, timeline(fields), found)
+
+
 def _read(own_id: str, fields: Mapping[str, str]) -> Record | None:
     ended = "finished_at" in fields
     if not ended and not fields.get("entry_id"):
         return None
     return Record(own_id, fields.get("status", "queued"), ended, fields, timeline(fields))
-
-
-def state(owner: str | None, tries: str | None, *, ahead: bool) -> str:
-    """
-    Say where an entry stands from its consumer in the pending list and its attempts.
-
-    `ahead`: its time to be sent is still to come.
-    """
-    known = parse_tries(tries)
-    if owner is not None and not owner.startswith("~"):
-        return "sending"
-    if owner == RETRY and known.outcome_unknown:
-        return "unknown"
-    if ahead and known.attempts == 0:
-        return "scheduled"
-    if owner == RETRY and (known.attempts or known.crashes):
-        return "retrying"
-    return "queued"
 
 
 def timeline(fields: Mapping[str, str]) -> list[dict[str, object]]:

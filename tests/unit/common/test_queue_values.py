@@ -15,8 +15,9 @@ from common.queue.entry import Entry, Tries, parse_tries
 from common.queue.keys import AccountKeys
 from common.queue.outcomes import Dead, Retry
 from common.queue.receipts import fingerprint
-from common.queue.records import iso, state, timeline
+from common.queue.records import iso, timeline
 from common.queue.settlement import callback, dead_letter, tries_after
+from common.queue.standing import state
 
 
 @pytest.mark.parametrize(
@@ -170,7 +171,7 @@ def test_an_entrys_consumer_tells_its_state(owner: str | None, tries: str | None
     """
     The pending list tells the whole story.
     """
-    assert expected == state(owner, tries, ahead=ahead)
+    assert expected == state(owner, parse_tries(tries), ahead=ahead)
 
 
 def test_a_timeline_is_in_order() -> None:
