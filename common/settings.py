@@ -215,6 +215,8 @@ class Settings(BaseSettings):
     """How often to look for messages whose webhook got lost. 0: never."""
     max_queue_wait: Seconds = 21_600.0
     """A command that would wait longer is refused with 429 (6 hours)."""
+    keep_texts: bool = True
+    """Keep texts for 72 hours after the end, for the console to search. false: they go with their message."""
     shutdown_grace: Seconds = 25.0
     """How long what is under way may take to finish at the end."""
     callback_hosts: CommaList = ()

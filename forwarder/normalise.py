@@ -8,10 +8,10 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
-from common.avito.messages import image_sizes, largest, mapping
+from common.avito.messages import image_sizes, largest, readable
 from forwarder.chat import Chat
 from forwarder.filters import Direction
-from forwarder.webhook import Webhook, text_of
+from forwarder.webhook import Webhook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ def normalise(webhook: Webhook, around: Surroundings) -> dict[str, object]:
         "channel": "avito",
         "external_user_id": webhook.author_id,
         "external_chat_id": chat_id,
-        "text": text(webhook),
+        "text": readable(webhook.content),
         "timestamp": occurred_at.astimezone(around.zone).replace(tzinfo=None).isoformat(timespec="seconds"),
         "client_name": chat.client_name(around.user_id, webhook.author_id) if chat is not None else None,
         "client_phone": None,
@@ -89,27 +89,6 @@ def normalise(webhook: Webhook, around: Surroundings) -> dict[str, object]:
         "meta": meta,
         "prefilled_data": {"model": None, "parts_owner": None},
     }
-
-
-def text(webhook: Webhook) -> str:
-    """
-    Return what a person would read in the message; an empty text where it is not made of words.
-
-    A link is its text, else its address; an item its title, else its address; a location its description.
-    """
-    content = webhook.content
-    link, item, location = (mapping(content.get(part)) for part in ("link", "item", "location"))
-    candidates = (
-        content.get("text"),
-        link.get("text"),
-        link.get("url"),
-        item.get("title"),
-        item.get("item_url"),
-        item.get("url"),
-        location.get("text"),
-        location.get("title"),
-    )
-    return next(filter(None, map(text_of, candidates)), "")
 
 
 def encode(event: dict[str, object]) -> str:

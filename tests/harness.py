@@ -125,6 +125,7 @@ class Queue:
             {self.user_id: (self.gate(limits), handler)},
             capacity=capacity,
             grace_s=5.0,
+            keep_texts=self.settings.keep_texts,
             life_s=life_s,
             beat_s=life_s / 3,
             janitor_s=life_s / 5,

@@ -90,6 +90,26 @@ def texts_of(message: Message) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for text in found if isinstance(text, str) and text))
 
 
+def readable(content: Message) -> str:
+    """
+    Return what a person would read in a message's content; an empty text where it is not made of words.
+
+    A link is its text, else its address; an item its title, else its address; a location its description.
+    """
+    link, item, location = (mapping(content.get(part)) for part in ("link", "item", "location"))
+    candidates = (
+        content.get("text"),
+        link.get("text"),
+        link.get("url"),
+        item.get("title"),
+        item.get("item_url"),
+        item.get("url"),
+        location.get("text"),
+        location.get("title"),
+    )
+    return next((text for text in candidates if isinstance(text, str) and text), "")
+
+
 def image_sizes(message: Message) -> dict[str, str]:
     """
     Return an image's links by size, `{}` if it has none.

@@ -30,7 +30,9 @@ from common.queue.standing import Place, Standing
 from common.settings import Settings
 
 _TIMES: Final = ("accepted_at", "received_at", "created", "finished_at", "not_before", "expires_at")
-_NOT_SHOWN: Final = ("status", "id", "fingerprint")
+# The text is kept for the console's search. Who asks over the API knows it, or reads it in the chat; and what the API
+# answers is kept by others, n8n first.
+_NOT_SHOWN: Final = ("status", "id", "fingerprint", "text")
 _FLAGS: Final = ("reconciled", "resolved", "recovered")
 _STALLED_S: Final = 30.0
 # Longer than the slowest request; a process with many accounts looks at each less often.
@@ -91,6 +93,7 @@ class Records:
         self._ends = Ends(connections, settings.key_prefix)
         self._prefix = settings.key_prefix
         self._accounts = len(settings.accounts)
+        self._keep_texts = settings.keep_texts
 
     def _keys(self, user_id: str) -> AccountKeys:
         return AccountKeys(self._prefix, user_id)
@@ -175,7 +178,7 @@ class Records:
         """
         Take a command back, unless a worker is sending it or it has ended.
         """
-        return await byhand.cancel(self._client, self._keys(user_id), command_id)
+        return await byhand.cancel(self._client, self._keys(user_id), command_id, keep_texts=self._keep_texts)
 
     async def resolve(
         self, user_id: str, command_id: str, outcome: Literal["sent", "not_sent"], message_id: str | None = None
@@ -185,7 +188,9 @@ class Records:
 
         `message_id` is the message it became, where that is known: no look-up takes it for another command's then.
         """
-        return await byhand.resolve(self._client, self._keys(user_id), command_id, outcome, message_id)
+        return await byhand.resolve(
+            self._client, self._keys(user_id), command_id, outcome, message_id, keep_texts=self._keep_texts
+        )
 
     async def depths(self, user_id: str) -> list[Depths]:
         """

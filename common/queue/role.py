@@ -45,6 +45,7 @@ class Role:
         *,
         capacity: int,
         grace_s: float,
+        keep_texts: bool = True,
         life_s: float = LIFE_S,
         beat_s: float = BEAT_S,
         janitor_s: float = PASS_S,
@@ -62,7 +63,13 @@ class Role:
             keys = AccountKeys(prefix, user_id)
             streams = streams_of(keys, name)
             settler = Settler(
-                connections=connections, keys=keys, streams=streams, group=name, gate=gate, lease=self.lease
+                connections=connections,
+                keys=keys,
+                streams=streams,
+                group=name,
+                gate=gate,
+                lease=self.lease,
+                keep_texts=keep_texts,
             )
             self._settlers.append(settler)
             self.consumers.append(
@@ -163,4 +170,5 @@ def build_role(
         accounts,
         capacity=capacity,
         grace_s=settings.shutdown_grace,
+        keep_texts=settings.keep_texts,
     )

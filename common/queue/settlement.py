@@ -23,6 +23,7 @@ from common.queue.lease import Lease
 from common.queue.outcomes import Dead, Done, Outcome, Release, Retry
 from common.queue.scripts import flat
 from common.queue.tally import Tally
+from common.queue.texts import message_text
 
 RECORD_LIFE_S: Final = 72 * 3600
 _BATCH: Final = 256
@@ -145,6 +146,7 @@ class Settler:
         group: str,
         gate: Gate,
         lease: Lease,
+        keep_texts: bool = True,
     ) -> None:
         self._connections = connections
         self._keys = keys
@@ -153,6 +155,7 @@ class Settler:
         self._streams = len(streams)
         self._gate = gate
         self._lease = lease
+        self._keep_texts = keep_texts
         self._base_keys = [key for stream in streams for key in stream.indexes]
         self._base_keys += [*gate.keys, streams[0].dead, keys.events.stream, keys.messages]
         self._waiting: list[tuple[Finished, asyncio.Future[str]]] = []
@@ -323,6 +326,8 @@ class Settler:
             # Added by hand: it has no record yet, and no place in the index.
             item["listed"] = ["c" if self._commands else "e", entry.id, entry.chat_id]
             fields |= {"id": entry.id, "kind": entry.kind, "chat_id": entry.chat_id, "entry_id": entry.entry_id}
+        if self._keep_texts and (text := message_text(entry.fields)):
+            fields["text"] = text
         fields |= dict(outcome.record) | {"status": status, "finished_at": str(now_ms)}
         if message_id and self._commands:
             fields["message_id"] = message_id
