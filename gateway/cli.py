@@ -19,7 +19,8 @@ from gateway.profile import read_profile
 from gateway.version import version
 
 if TYPE_CHECKING:
-    from gateway.dead import Chosen, Filter
+    from common.queue.choice import Filter
+    from gateway.dead import Chosen
 
 FILTER = click.option(
     "--filter",
@@ -363,7 +364,7 @@ def dead_drop(
 
 
 def _filters(texts: tuple[str, ...]) -> tuple[Filter, ...]:
-    from gateway.dead import Filter  # noqa: PLC0415
+    from common.queue.choice import Filter  # noqa: PLC0415
 
     try:
         return tuple(Filter.parse(text) for text in texts)

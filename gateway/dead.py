@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -21,48 +20,15 @@ from rich.table import Table
 from rich.text import Text
 
 from common.errors import GatewayError
-from common.queue.dead import DeadLetter, DeadLetters, Side
+from common.queue.choice import Choice, Filter
+from common.queue.dead import DeadLetter, DeadLetters
+from common.queue.keys import Side
 from common.queue.records import iso
 from gateway.session import open_session
 
 SIDES: Final[tuple[Side, ...]] = ("commands", "events")
 PAGE: Final = 100
 COLUMNS: Final = ("id", "side", "kind", "chat_id", "reason", "attempts", "died_at", "detail")
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """
-    `FIELD=VALUE`: a field is just that; `FIELD~PART`: it contains that, in any case of letters.
-    """
-
-    field: str
-    is_part: bool
-    value: str
-
-    @classmethod
-    def parse(cls, text: str) -> Filter:
-        """
-        Read one.
-
-        Raises:
-
-            ValueError: there is neither `=` nor `~` behind a name.
-
-        """
-        found = re.fullmatch(r"(\w+)([=~])(.*)", text, re.DOTALL)
-        if found is None:
-            raise ValueError(
-                f"{text!r} is neither FIELD=VALUE nor FIELD~PART, such as reason=rejected or detail~timeout"
-            )
-        return cls(found[1], found[2] == "~", found[3])
-
-    def takes(self, letter: DeadLetter) -> bool:
-        """
-        Say whether it fits a letter.
-        """
-        value = letter.fields.get(self.field, "")
-        return self.value.lower() in value.lower() if self.is_part else self.value == value
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +44,7 @@ class Chosen:
         """
         Say whether every filter fits.
         """
-        return all(one.takes(letter) for one in self.filters)
+        return Choice(self.filters).takes(letter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +164,7 @@ async def drop(chosen: Chosen, side: Side | None, user_id: str | None, *, as_jso
     """
 
     async def delete(graves: Graves, found: tuple[Side, DeadLetter]) -> bool:
-        return await graves.letters.drop(graves.user_id, found[0], found[1].dead_id)
+        return bool(await graves.letters.drop(graves.user_id, found[0], found[1].dead_id))
 
     return await _change(chosen, side, user_id, delete, "deleted", pause_s=0.0, as_json=as_json)
 

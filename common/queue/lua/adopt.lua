@@ -50,7 +50,7 @@ local function adopt(i, id, idle)
   local ok, tries = pcall(cjson.decode, known or '{}')
   tries = ok and type(tries) == 'table' and tries or {}
   tries.crashes = (tonumber(tries.crashes) or 0) + 1
-  tries.outcome_unknown = true
+  tries.outcome_unknown, tries.redriven = true, nil
   tries.unknown_since_ms = tonumber(tries.unknown_since_ms) or gate.wall - idle
   redis.call('HSET', key(i, TRIES), id, cjson.encode(tries))
   adopted = adopted + 1

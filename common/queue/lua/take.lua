@@ -167,10 +167,16 @@ local function claim(i, id)
   return row and row[2]
 end
 
--- Whether it is scheduled for later: then it waits under `~retry`. What was out once goes by its retries alone.
+-- What was out once goes by its retries alone. What a redrive has put back was not out since, whatever it remembers.
+local function was_out(i, id)
+  local tries = has_tries[i] and redis.call('HGET', key(i, TRIES), id)
+  return tries and not string.find(tries, '"redriven":true', 1, true)
+end
+
+-- Whether it is scheduled for later: then it waits under `~retry`.
 local function scheduled(i, id, fields)
   local due = not_before(fields)
-  if not due or due <= gate.wall or has_tries[i] and redis.call('HEXISTS', key(i, TRIES), id) == 1 then
+  if not due or due <= gate.wall or was_out(i, id) then
     return false
   end
   move(i, id, '~retry')

@@ -11,12 +11,13 @@ import pytest
 from rich.console import Console
 
 from common.errors import GatewayError
+from common.queue.choice import Filter
 from common.queue.connection import Connections
-from common.queue.dead import DeadLetter, DeadLetters, Side
-from common.queue.keys import AccountKeys
+from common.queue.dead import DeadLetter, DeadLetters
+from common.queue.keys import AccountKeys, Side
 from common.settings import Settings
 from gateway import dead
-from gateway.dead import SIDES, Chosen, Filter, Graves
+from gateway.dead import SIDES, Chosen, Graves
 from tests.conftest import USER_ID
 
 FIELDS = {
@@ -88,6 +89,9 @@ def test_table_has_a_column_for_each_field() -> None:
         ("detail~bad request", True),
         ("detail~timeout", False),
         ("chat_id=u2i-1", True),
+        ("text=private", True),
+        ("text~PRIV", True),
+        ("text~public", False),
         ("nothing=", True),
         ("nothing=x", False),
     ],
