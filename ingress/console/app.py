@@ -15,7 +15,7 @@ from litestar.static_files import create_static_files_router
 from litestar_htmx import HTMXRequest
 
 from ingress.catalogue import CATALOGUE
-from ingress.console import chats, errors, login, navigation, overview
+from ingress.console import chats, dead, errors, login, navigation, overview
 from ingress.console.guard import admit
 from ingress.console.headers import secured
 from ingress.console.page import provide_page
@@ -46,7 +46,13 @@ def console() -> Router:
     )
     inside = Router(
         "/",
-        route_handlers=[*overview.HANDLERS, *chats.HANDLERS, *login.INSIDE, no_such_page],
+        route_handlers=[
+            *overview.HANDLERS,
+            *chats.HANDLERS,
+            *dead.HANDLERS,
+            *login.INSIDE,
+            no_such_page,
+        ],
         guards=[admit],
         dependencies={"page": Provide(provide_page, sync_to_thread=False)},
     )

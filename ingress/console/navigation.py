@@ -26,6 +26,7 @@ class Item:
 MENU: Final = (
     Item("overview", ROOT),
     Item("chats", f"{ROOT}/chats"),
+    Item("dead", f"{ROOT}/dead"),
 )
 
 
@@ -42,6 +43,13 @@ def chat(chat_id: str, deed: str = "") -> str:
     Return the path of a conversation, or of something done in it.
     """
     return f"{ROOT}/chats/{quote(chat_id, safe='')}{f'/{deed}' if deed else ''}"
+
+
+def segments(path: str, *parts: str) -> str:
+    """
+    Return a path that goes on with these parts, whatever they hold.
+    """
+    return "/".join((path, *(quote(part, safe="") for part in parts)))
 
 
 def own(path: str | None) -> str:
