@@ -15,7 +15,7 @@ from litestar.static_files import create_static_files_router
 from litestar_htmx import HTMXRequest
 
 from ingress.catalogue import CATALOGUE
-from ingress.console import chats, dead, errors, login, navigation, overview
+from ingress.console import chats, dead, errors, login, messages, navigation, overview
 from ingress.console.guard import admit
 from ingress.console.headers import secured
 from ingress.console.page import provide_page
@@ -49,6 +49,7 @@ def console() -> Router:
         route_handlers=[
             *overview.HANDLERS,
             *chats.HANDLERS,
+            *messages.HANDLERS,
             *dead.HANDLERS,
             *login.INSIDE,
             no_such_page,

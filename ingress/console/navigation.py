@@ -26,6 +26,7 @@ class Item:
 MENU: Final = (
     Item("overview", ROOT),
     Item("chats", f"{ROOT}/chats"),
+    Item("messages", f"{ROOT}/messages"),
     Item("dead", f"{ROOT}/dead"),
 )
 

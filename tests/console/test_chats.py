@@ -89,7 +89,7 @@ async def test_an_answer_that_avito_refuses_says_why(console: Fleet, log_in: Log
     await page.get_by_label("Answer").fill("no")
     await page.locator("#send").click()
 
-    await expect(page.locator("#talk li.out .status-failed")).to_contain_text("not sent:", timeout=20_000)
+    await expect(page.locator("#talk li.out .status-failed")).to_contain_text("failed:", timeout=20_000)
 
 
 async def test_without_a_free_request_the_page_says_so(console: Fleet, log_in: LogIn) -> None:
