@@ -23,12 +23,12 @@ from playwright.async_api import ViewportSize
 from common.queue import keys
 from common.queue.connection import connect
 from common.queue.hold import Holds
-from ingress.console import navigation
+from ingress.console import dead, messages, navigation
 from sandbox import AvitoFault, Options, Sandbox
 from tests import chromium, servers
 from tests.chromium import PHONE, Watched
 from tests.fleet import Fleet, fleet
-from tests.harness import USER_ID
+from tests.harness import USER_ID, eventually
 
 FOLDER: Final = Path(__file__).parents[2] / "docs/pictures"
 KEY: Final = "key-of-the-console"
@@ -99,6 +99,25 @@ async def talk(running: Fleet, sandbox: Sandbox) -> str:
     return last.id
 
 
+async def refused(running: Fleet, sandbox: Sandbox) -> str:
+    """
+    Let Avito refuse two texts; return the id of one that waits behind a slow one.
+    """
+    first, _, third = (chat.id for chat in list(sandbox.avito.chats)[:3])
+    sandbox.faults.add(AvitoFault(kind="status", status=400, count=2, method="POST", path=f"*/{first}/messages"))
+    sandbox.faults.add(AvitoFault(kind="latency", delay_s=20, count=1, method="POST", path=f"*/{third}/messages"))
+    texts = ("Да, кроватка ещё продаётся.", "Самовывоз из Химок, после шести.")
+    ids = [await running.send(first, text) for text in texts]
+
+    async def ended() -> bool:
+        records = [await running.queue.records.command(USER_ID, one) for one in ids]
+        return all(record is not None and record.ended for record in records)
+
+    await eventually(ended)
+    await running.send(third, "Привезём в Пушкин в субботу.")
+    return await running.send(third, "Доставка по городу бесплатно.")
+
+
 async def rush(running: Fleet, sandbox: Sandbox, *, singles: int, bulk: int) -> None:
     """
     Send more than the window holds; two are refused for good.
@@ -107,8 +126,8 @@ async def rush(running: Fleet, sandbox: Sandbox, *, singles: int, bulk: int) -> 
     sandbox.faults.add(AvitoFault(kind="status", status=400, count=2, skip=9, path="*/messages", method="POST"))
     for n in range(singles):
         await running.send(chats[n % len(chats)], f"{n}")
-    messages = [{"chat_id": chats[n % len(chats)], "text": f"bulk {n}"} for n in range(bulk)]
-    await running.client.post("/api/messages/send/bulk", json={"messages": messages})
+    listed = [{"chat_id": chats[n % len(chats)], "text": f"bulk {n}"} for n in range(bulk)]
+    await running.client.post("/api/messages/send/bulk", json={"messages": listed})
 
 
 async def logged_in(running: Fleet, browser: chromium.Chromium, shot: Shot) -> Watched:
@@ -157,6 +176,12 @@ async def main() -> None:
         browser = await stack.enter_async_context(chromium.started())
         chat_id = await talk(running, sandbox)
         await take(running, browser, Shot("chat", navigation.chat(chat_id)))
+        waiting = await refused(running, sandbox)
+        await take(running, browser, Shot("message", navigation.segments(messages.PATH, "commands", waiting)))
+        await take(running, browser, Shot("messages", messages.PATH))
+        await take(running, browser, Shot("dead", dead.PATH))
+        confirm = navigation.address(f"{dead.PATH}/confirm", do="redrive", side="commands", reason="rejected")
+        await take(running, browser, Shot("dead-confirm", confirm, locale="ru-RU", is_phone=True))
         await rush(running, sandbox, singles=70, bulk=160)
         await take(running, browser, Shot("overview", navigation.ROOT))
         await running.queue.gate().pause(45.0, "HTTP 429")
