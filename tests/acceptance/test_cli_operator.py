@@ -188,7 +188,7 @@ async def test_a_direction_is_paused_and_resumed(start: Start, sandbox: Sandbox,
     After `pause commands` a message is accepted and not sent, and who asks is told why; after `resume` it goes out.
     """
     settings = real(sandbox, redis_url)
-    await (await start("run", "dispatcher", **settings)).prints("redis_ready")
+    await (await start("run", "dispatcher", **settings)).prints("redis.ready")
     chat = next(iter(sandbox.avito.chats))
     paused = await start("pause", "commands", "--reason", "prices are wrong", **settings)
     assert await paused.ends() == 0, paused.err
