@@ -30,7 +30,7 @@ async def test_an_accepted_command_is_readable_in_its_stream(queue: Queue) -> No
 
     ((entry_id, fields),) = await read_rows(queue.connections.commands, queue.keys.commands.stream, "-", "+")
     assert reply == Accepted("m1", entry_id, 0)
-    assert {"id": "m1", "kind": "text", "chat_id": "u2i-x", "body": '{"text": "m1"}'} == {
+    assert {"id": "m1", "kind": "text", "chat_id": "u2i-x", "body": '{"text":"m1"}'} == {
         name: value for name, value in fields.items() if name != "accepted_at"
     }
 
