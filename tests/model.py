@@ -239,6 +239,9 @@ class Queue:
         """
         self.grouped[stream] = False
         for message in [message for message in self.messages.values() if message.stream == stream]:
+            if message.begun and any(other.stream != stream for other in self.of_chat(message)):
+                # What it blocks in the other stream is told when it is settled, or by the janitor's next pass.
+                self.damaged = self.mended = True
             if message.deleted:
                 del self.messages[message.key]
                 continue

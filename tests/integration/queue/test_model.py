@@ -965,6 +965,15 @@ def _deleted_in_flight_after_the_lanes(machine: _QueueMachine) -> None:
     machine.take(0, 1)
 
 
+def _held_after_the_other_group_was_lost(machine: _QueueMachine) -> None:
+    machine.accept(_plain("a") + _plain("a", bulk=True))
+    machine.take(0, 2)
+    machine.destroy_a_group(1)
+    machine.an_operator_holds_it()
+    machine.take(0, 2)
+    machine.take(0, 2)
+
+
 def _bulk_behind_one_that_was_deleted_in_flight(machine: _QueueMachine) -> None:
     machine.accept(_plain("a", bulk=True))
     machine.take(0, 1)
@@ -991,6 +1000,7 @@ def _bulk_behind_one_that_was_deleted_in_flight(machine: _QueueMachine) -> None:
         _retried_after_the_lanes_were_deleted,
         _adopted_after_the_lanes_were_deleted,
         _deleted_in_flight_after_the_lanes,
+        _held_after_the_other_group_was_lost,
         _bulk_behind_one_that_was_deleted_in_flight,
     ],
     ids=lambda steps: steps.__name__.strip("_"),
