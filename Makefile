@@ -16,6 +16,8 @@ PEERS := .venv-peers
 FUZZ := .venv-fuzz
 SITE := .venv-site
 SECONDS ?= 60
+# Tests wait more than they compute: two for each core.
+WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 
 .PHONY: help
 help: ## show this list
@@ -58,7 +60,7 @@ demo: install ## show a 429, a lost answer, n8n down and a killed worker heal
 
 .PHONY: test
 test: $(VENV)/.dev ## run the suite, but for chaos and bench
-	$(BIN)/python -m pytest -n auto
+	PYTEST_XDIST_AUTO_NUM_WORKERS=$(WORKERS) $(BIN)/python -m pytest -n auto
 
 .PHONY: check
 check: $(VENV)/.dev ## lint, formatting, types, spelling, lock files
