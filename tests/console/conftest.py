@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.async_api import expect
 
 from common.queue.connection import Connections
 from sandbox import Sandbox
@@ -20,6 +21,9 @@ KEY = "key-of-the-console"
 SETTINGS = {"API_KEY": KEY, "RATE_LIMIT_WINDOW": "6", "RECONCILE_INTERVAL": "0", "LOG_FORMAT": "console"}
 
 LogIn = Callable[..., Awaitable[Watched]]
+
+# A worker that nobody wakes asks again after at most 5.5 s, and a page after 2 s.
+expect.set_options(timeout=30_000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -41,14 +41,14 @@ async def test_an_answer_by_hand_arrives(console: Fleet, log_in: LogIn, sandbox:
     await page.get_by_label("Answer").fill("Yes, it is.\n<i>Come</i> and see.")
     await page.locator("#send").dblclick()
     await expect(page.locator("#talk li.out")).to_contain_text("<i>Come</i>")
-    await expect(page.locator("#talk li.out .status-sent")).to_have_text("sent", timeout=20_000)
+    await expect(page.locator("#talk li.out .status-sent")).to_have_text("sent")
     await expect(page.get_by_label("Answer")).to_have_value("")
     await seen.accessible()
     await page.get_by_label("Answer").fill("One more.")
     await page.locator("#send").click()
     await sandbox.avito.wait_for(lambda avito: len(avito.sent()) == 2)
     await page.get_by_role("button", name="Mark as read").click()
-    await expect(page.locator("#read-status")).to_have_text("sent", timeout=20_000)
+    await expect(page.locator("#read-status")).to_have_text("sent")
 
     texts = [message.content["text"] for message in sandbox.avito.sent(chat.id)]
     assert ["Yes, it is.\n<i>Come</i> and see.", "One more."] == texts
@@ -89,7 +89,7 @@ async def test_an_answer_that_avito_refuses_says_why(console: Fleet, log_in: Log
     await page.get_by_label("Answer").fill("no")
     await page.locator("#send").click()
 
-    await expect(page.locator("#talk li.out .status-failed")).to_contain_text("failed:", timeout=20_000)
+    await expect(page.locator("#talk li.out .status-failed")).to_contain_text("failed:")
 
 
 async def test_without_a_free_request_the_page_says_so(console: Fleet, log_in: LogIn) -> None:

@@ -143,7 +143,7 @@ async def test_a_page_that_is_open_learns_the_end(console: Fleet, log_in: LogIn)
 
     # With this status htmx stops asking.
     async with page.expect_response(lambda answer: answer.status == 286):
-        await expect(page.locator("#state")).to_have_text("sent", timeout=30_000)
+        await expect(page.locator("#state")).to_have_text("sent")
 
 
 async def test_a_message_in_russian_on_a_phone(stocked: Fleet, log_in: LogIn) -> None:
