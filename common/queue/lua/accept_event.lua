@@ -38,8 +38,7 @@ return each_item(4, function(keys, args)
     if args[10] ~= '' then
       redis.call('HSET', record, 'created', args[10])
     end
-    local time = redis.call('TIME')
-    redis.call('ZADD', own_messages, tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000), id)
+    redis.call('ZADD', own_messages, wall_ms(), id)
     redis.call('PEXPIRE', own_messages, args[8])
   end
   return { 'accepted', entry_id, 0 }

@@ -5,8 +5,7 @@
 -- Reply        names alive
 -- Safe at OOM: passes
 -- Owner-checked: a name that was renewed in time is never taken out
+-- include: clock
 
-local time = redis.call('TIME')
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf',
-  tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', wall_ms())
 return redis.call('ZRANGE', KEYS[1], 0, -1)

@@ -5,6 +5,6 @@
 -- Reply        unix ms
 -- Safe at OOM: passes, it writes nothing
 -- Owner-checked: not needed
+-- include: clock
 
-local time = redis.call('TIME')
-return time[1] * 1000 + math.floor(time[2] / 1000)
+return wall_ms()

@@ -6,12 +6,11 @@
 -- Reply        since when it had been held before, unix ms; '' if it was not
 -- Safe at OOM: passes (its first write is a HDEL, R15)
 -- Owner-checked: not needed, the last word counts
+-- include: clock
 
 local since = redis.call('HGET', KEYS[1], 'held_since')
 redis.call('HDEL', KEYS[1], 'held_since', 'held_by', 'held_why')
 if ARGV[1] == '1' then
-  local time = redis.call('TIME')
-  local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
-  redis.call('HSET', KEYS[1], 'held_since', since or now, 'held_by', ARGV[2], 'held_why', ARGV[3])
+  redis.call('HSET', KEYS[1], 'held_since', since or string.format('%.0f', wall_ms()), 'held_by', ARGV[2], 'held_why', ARGV[3])
 end
 return since or ''

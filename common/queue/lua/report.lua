@@ -6,6 +6,7 @@
 -- Reply        the time ms, as text
 -- Safe at OOM: refused as a whole (the first write is an HINCRBYFLOAT)
 -- Owner-checked: not needed, everybody adds
+-- include: clock
 
 local at = 2
 
@@ -25,5 +26,4 @@ if add_all(KEYS[2]) > 0 then
   end
   redis.call('PEXPIRE', KEYS[2], ARGV[1])
 end
-local time = redis.call('TIME')
-return string.format('%d', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
+return string.format('%d', wall_ms())

@@ -8,7 +8,7 @@
 -- Reply        ok | sending | certain (nobody doubts it) | ended
 -- Safe at OOM: passes (ZREM comes first)
 -- Owner-checked: an entry that is pending for a worker is left to it
--- include: lanes, byhand
+-- include: clock, lanes, byhand
 
 local streams, i, id = tonumber(ARGV[1]), tonumber(ARGV[3]), ARGV[4]
 local row, who = byhand.find()
@@ -30,8 +30,7 @@ end
 remove_all(streams, i, { id }, { lane_of(row[2]) })
 if ARGV[10] ~= '' then
   local own_messages, message = KEYS[streams * 6 + 3], KEYS[streams * 6 + 4]
-  local time = redis.call('TIME')
-  redis.call('ZADD', own_messages, tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000), ARGV[10])
+  redis.call('ZADD', own_messages, wall_ms(), ARGV[10])
   redis.call('PEXPIRE', own_messages, ARGV[8])
   redis.call('HSET', message, 'command_id', ARGV[5])
   redis.call('PEXPIRE', message, ARGV[7])
