@@ -48,3 +48,13 @@ def _read(body: str) -> object:
         return json.loads(body)
     except (ValueError, RecursionError):
         return None
+
+
+def laid_out(text: str) -> str:
+    """
+    Return JSON on lines of its own for a person to read; what is no JSON as it is.
+    """
+    try:
+        return json.dumps(json.loads(text), ensure_ascii=False, indent=2)
+    except ValueError:
+        return text

@@ -4,7 +4,6 @@ Dead letters: why they died, putting them back, and dropping them for good.
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from common.queue.choice import Choice, Filter
 from common.queue.clearing import Batch, Clearing
 from common.queue.dead import DeadLetter, DeadLetters
 from common.queue.keys import Side
-from common.queue.texts import message_text
+from common.queue.texts import laid_out, message_text
 from ingress.console import navigation
 from ingress.console.asking import moment_ms, number, side_of, stream_id
 from ingress.console.page import Page, account_of
@@ -179,10 +178,7 @@ def shown(letter: DeadLetter) -> Shown:
     """
     fields = letter.fields
     own_id = fields.get("id") or fields.get("source_id", letter.dead_id)
-    try:
-        body = json.dumps(json.loads(fields.get("body", "")), ensure_ascii=False, indent=2)
-    except ValueError:
-        body = fields.get("body", "")
+    body = laid_out(fields.get("body", ""))
     return Shown(letter.dead_id, own_id, fields, letter.died_ms, message_text(fields), body)
 
 

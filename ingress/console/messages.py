@@ -4,7 +4,6 @@ Messages: looking for one, and what became of it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +19,7 @@ from common.log import logger
 from common.queue import waiting
 from common.queue.keys import AccountKeys, Side
 from common.queue.search import STATES, Found, Search, Wanted
+from common.queue.texts import laid_out
 from common.settings import Account
 from ingress.catalogue import CATALOGUE
 from ingress.console import navigation
@@ -234,7 +234,7 @@ async def _whole(services: Services, account: Account, side: Side, own_id: str) 
         "path": PATH,
         "look_of": look_of,
         "is_live": not record.ended and record.status != "unknown",
-        "response": _pretty(record.fields.get("response")),
+        "response": laid_out(record.fields.get("response", "")),
         "waiting": None,
         "usage": None,
     }
@@ -272,13 +272,6 @@ def _refused(reply: str) -> ProblemError:
 def _back(page: Page, request: HTMXRequest, command_id: str) -> Response[Any]:
     address = page.address(navigation.segments(PATH, "commands", command_id))
     return ClientRedirect(address) if request.htmx else see_other(address)
-
-
-def _pretty(text: str | None) -> str:
-    try:
-        return json.dumps(json.loads(text or ""), ensure_ascii=False, indent=2)
-    except ValueError:
-        return text or ""
 
 
 HANDLERS: Final = [show_list, show, cancel, resolve]
