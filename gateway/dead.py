@@ -22,11 +22,10 @@ from rich.text import Text
 from common.errors import GatewayError
 from common.queue.choice import Choice, Filter
 from common.queue.dead import DeadLetter, DeadLetters
-from common.queue.keys import Side
+from common.queue.keys import SIDES, Side
 from common.queue.records import iso
 from gateway.session import open_session
 
-SIDES: Final[tuple[Side, ...]] = ("commands", "events")
 PAGE: Final = 100
 COLUMNS: Final = ("id", "side", "kind", "chat_id", "reason", "attempts", "died_at", "detail")
 

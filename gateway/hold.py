@@ -11,7 +11,8 @@ from typing import Final
 
 import click
 
-from common.queue.hold import DIRECTIONS, Direction, Held, Holds
+from common.queue.hold import Direction, Held, Holds
+from common.queue.keys import SIDES
 from common.queue.records import iso
 from gateway.session import open_session
 
@@ -46,7 +47,7 @@ def chosen(direction: Direction | None) -> Sequence[Direction]:
     """
     Return the direction named, or both.
     """
-    return DIRECTIONS if direction is None else (direction,)
+    return SIDES if direction is None else (direction,)
 
 
 def lines(held: Held) -> list[str]:

@@ -16,7 +16,8 @@ from common import metrics as families
 from common.errors import GatewayError
 from common.log import logger
 from common.metrics import series
-from common.queue.hold import DIRECTIONS, held
+from common.queue.hold import held
+from common.queue.keys import SIDES
 from common.queue.look import STATES, Look
 from ingress import exposition
 from ingress.deadline import in_time
@@ -83,7 +84,7 @@ def _account(seen: Look) -> Iterator[tuple[str, tuple[tuple[str, str], ...], flo
     yield families.GATE_PAUSED, (), seen.avito.paused_ms / 1000
     yield families.N8N_SLOTS_OPEN, (), seen.n8n.slots_open
     yield families.N8N_PAUSED, (), seen.n8n.paused_ms / 1000
-    for side in DIRECTIONS:
+    for side in SIDES:
         yield families.HELD, (("side", side),), int(side in held(seen))
 
 

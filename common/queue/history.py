@@ -8,21 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from common.metrics import Sample
 from common.queue import keys
 from common.queue.connection import Connections, mapped
-from common.queue.keys import AccountKeys
+from common.queue.keys import SIDES, AccountKeys, Side
 from common.queue.replies import redis_ms
 from common.settings import Settings
 
 HISTORY_LIFE_S: Final = 7200.0
 MINUTE_MS: Final = 60_000
 MINUTES: Final = 60
-
-Side = Literal["commands", "events"]
-SIDES: Final[tuple[Side, ...]] = ("commands", "events")
 
 _NAMES: Final = ("accepted", "done", "failed", "waiting")
 _ENDS: Final = {"sent": "done", "delivered": "done", "skipped": "done", "failed": "failed", "expired": "failed"}

@@ -7,19 +7,20 @@ It lies in the gate's hash, so it survives restarts; after a loss of Redis' data
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal, cast
+from typing import Final, cast
 
 from redis.asyncio import Redis
 
 from common.queue import scripts
 from common.queue.connection import Connections, mapped
 from common.queue.gate import Hold, read_hold
-from common.queue.keys import AccountKeys
+from common.queue.keys import SIDES, AccountKeys, Side
 from common.queue.look import Look
 
-Direction = Literal["commands", "events"]
-
-DIRECTIONS: Final[tuple[Direction, ...]] = ("commands", "events")
+Direction = Side
+"""
+What people call a side of the queue.
+"""
 REASON: Final = "operator"
 """
 What `take` gives as the reason of its pause.
@@ -78,9 +79,9 @@ class Holds:
         Return the directions of an account that are held.
         """
         pipe = self._client.pipeline(transaction=False)
-        for direction in DIRECTIONS:
+        for direction in SIDES:
             pipe.hmget(self._key(user_id, direction), "held_since", "held_by", "held_why")
         with mapped():
             found = cast("list[list[str | None]]", await pipe.execute())
-        holds = {direction: read_hold(fields) for direction, fields in zip(DIRECTIONS, found, strict=True)}
+        holds = {direction: read_hold(fields) for direction, fields in zip(SIDES, found, strict=True)}
         return {direction: hold for direction, hold in holds.items() if hold is not None}

@@ -13,6 +13,7 @@ RETRY: Final = "~retry"
 LANE: Final = "~lane"
 
 Side = Literal["commands", "events"]
+SIDES: Final[tuple[Side, ...]] = ("commands", "events")
 
 
 @dataclass(frozen=True, slots=True)

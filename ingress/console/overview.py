@@ -17,7 +17,8 @@ from litestar_htmx import HTMXRequest
 from common.errors import GatewayError
 from common.log import logger
 from common.queue.gate import Usage
-from common.queue.hold import DIRECTIONS, Direction
+from common.queue.hold import Direction
+from common.queue.keys import SIDES
 from common.queue.look import Depths
 from common.settings import Account
 from ingress.console.chart import Chart, chart
@@ -118,7 +119,7 @@ async def show(page: NamedDependency[Page], services: NamedDependency[Services])
     Show the overview.
     """
     found, drawn = await asyncio.gather(state(services, page), hour(services, page))
-    return page.render("overview.html", found | drawn | {"directions": DIRECTIONS})
+    return page.render("overview.html", found | drawn | {"directions": SIDES})
 
 
 @get("/state")
@@ -144,7 +145,7 @@ async def hold(request: HTMXRequest, page: NamedDependency[Page], services: Name
     """
     form = await request.form()
     user_id = account_of(page).user_id
-    direction = next((one for one in DIRECTIONS if one == form.get("direction")), None)
+    direction = next((one for one in SIDES if one == form.get("direction")), None)
     if direction is None:
         raise invalid("direction", "This must be commands or events.")
     if form.get("to") == "resume":

@@ -14,10 +14,10 @@ from common.errors import GatewayError
 from common.queue.choice import Filter
 from common.queue.connection import Connections
 from common.queue.dead import DeadLetter, DeadLetters
-from common.queue.keys import AccountKeys, Side
+from common.queue.keys import SIDES, AccountKeys, Side
 from common.settings import Settings
 from gateway import dead
-from gateway.dead import SIDES, Chosen, Graves
+from gateway.dead import Chosen, Graves
 from tests.conftest import USER_ID
 
 FIELDS = {
