@@ -24,7 +24,6 @@ from ingress import answers, drafts
 from ingress.asking import Ask
 from ingress.bodies import Options
 from ingress.catalogue import CATALOGUE
-from ingress.deadline import in_time
 from ingress.drafts import Draft
 from ingress.problems import REDIS_RETRY_AFTER_S, FieldError, ProblemError
 from ingress.schedule import eta_s
@@ -70,7 +69,7 @@ async def accept(
     key = ask.key_with(options)
     mark = drafts.request_mark(*wanted) if key is not None else drafts.UNMARKED
     command = drafts.command(draft, options, now_ms=now_ms, key=key, mark=mark)
-    stored = _stored(await in_time(services.intake.command(account.user_id, command)))
+    stored = _stored(await services.intake.command(account.user_id, command))
     if (record := await _end(services, account, stored.command_id, ask, ask.wait_s)) is not None:
         return with_headers(ended(record), [stored], ask)
     answer = answers.Accepted(
@@ -168,7 +167,7 @@ async def _replies(
     under_way: deque[asyncio.Task[list[CommandReply]]] = deque()
     try:
         for number, chunk in enumerate(_chunks(commands)):
-            storing = in_time(services.intake.commands(account.user_id, chunk))
+            storing = services.intake.commands(account.user_id, chunk)
             under_way.append(asyncio.create_task(storing, name=f"store-{number}"))
             if number != 1:
                 yield await under_way.popleft()

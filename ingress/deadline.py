@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from common.errors import RedisAway
-
-DEADLINE_S: Final = 1.5
+from common.queue.commit import DEADLINE_S
 
 Found = TypeVar("Found")
 

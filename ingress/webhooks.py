@@ -21,7 +21,6 @@ from common.log import logger
 from common.queue.intake import Accepted, Duplicate, NewEvent
 from common.settings import Account
 from ingress.catalogue import CATALOGUE
-from ingress.deadline import in_time
 from ingress.envelopes import MESSAGE, Envelope, NotJsonError, Probe, read
 from ingress.problems import ProblemError
 from ingress.services import Services
@@ -102,7 +101,7 @@ class Webhook:
             created_ms=envelope.created_ms,
         )
         try:
-            return await in_time(self._services.intake.event(account.user_id, event))
+            return await self._services.intake.event(account.user_id, event)
         except GatewayError:
             metrics.WEBHOOKS["refused"].inc()
             raise
