@@ -16,9 +16,8 @@ from common import metrics
 from common.queue import scripts
 from common.queue.commit import GroupCommit
 from common.queue.connection import Connections
-from common.queue.keys import AccountKeys, StreamKeys
+from common.queue.keys import AccountKeys
 from common.queue.receipts import KEPT_S
-from common.queue.scripts import Argument, flat
 from common.queue.settlement import RECORD_LIFE_S
 from common.settings import Settings
 from common.tracing import current
@@ -30,8 +29,7 @@ _JSON: Final = msgspec.json.Encoder()
 Priority = Literal["interactive", "bulk"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewCommand:
+class NewCommand(msgspec.Struct, frozen=True, kw_only=True):
     """
     A command to accept. `fingerprint` marks the request's body: the same key with another one is a conflict.
 
@@ -53,8 +51,7 @@ class NewCommand:
     batch_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewEvent:
+class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     """
     An inbound event to accept; `body` is the webhook's JSON as it came.
 
@@ -72,8 +69,7 @@ class NewEvent:
     recovered: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True):
     """
     Stored now; `ahead` entries of its stream wait before it.
     """
@@ -83,8 +79,7 @@ class Accepted:
     ahead: int
 
 
-@dataclass(frozen=True, slots=True)
-class Duplicate:
+class Duplicate(msgspec.Struct, frozen=True):
     """
     Known already: the id and entry of the first.
     """
@@ -93,15 +88,13 @@ class Duplicate:
     entry_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(msgspec.Struct, frozen=True):
     """
     The idempotency key was used with another body.
     """
 
 
-@dataclass(frozen=True, slots=True)
-class Full:
+class Full(msgspec.Struct, frozen=True):
     """
     The command would wait longer than `MAX_QUEUE_WAIT`.
     """
@@ -112,6 +105,17 @@ class Full:
 CommandReply = Accepted | Duplicate | Conflict | Full
 
 
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """
+    An account's keys, and the commit of those accounts that share a server for certain: one that hangs must not hold up
+    others.
+    """
+
+    keys: AccountKeys
+    commit: GroupCommit
+
+
 class Intake:
     """
     Accepts through group commits, one for each place where accounts lie; what is not certain to be stored raises (R2).
@@ -120,6 +124,7 @@ class Intake:
     def __init__(self, connections: Connections, settings: Settings) -> None:
         self._connections = connections
         self._commits: dict[int, GroupCommit] = {}
+        self._accounts: dict[str, _Account] = {}
         self._prefix = settings.key_prefix
         self._pace_s = settings.rate_limit_window / settings.rate_limit_requests
         self._longest = max(1, int(settings.max_queue_wait / self._pace_s))
@@ -130,8 +135,8 @@ class Intake:
 
         Raises:
 
-            Outage: Redis is away or refuses; the command may be stored after `RedisAway`, and repeating it with its
-                idempotency key is safe.
+            Outage: Redis is away, refuses or takes longer than 1.5 s; the command may be stored after `RedisAway`, and
+                repeating it with its idempotency key is safe.
 
         """
         reply = self._command_reply(user_id, command, await self._submitted(user_id, command))
@@ -142,32 +147,34 @@ class Intake:
         return reply
 
     def _submitted(self, user_id: str, command: NewCommand) -> asyncio.Future[Any]:
-        keys = AccountKeys(self._prefix, user_id)
-        stream = keys.bulk if command.priority == "bulk" else keys.commands
-        entry, record = _command_fields(command, stream)
-        args: list[Argument] = [
-            "1" if command.idempotency_key else "0",
-            command.id,
-            command.fingerprint,
-            # A send for a given time waits by request.
-            0 if command.not_before_ms else self._longest,
-            IDEMPOTENCY_LIFE_S * 1000,
-            command.chat_id,
-            len(entry) * 2,
-            *flat(entry),
-            *flat(record),
-        ]
-        names = stream.indexes
-        return self._commit(keys)(
+        account = self._account(user_id)
+        keys = account.keys
+        names = (keys.bulk if command.priority == "bulk" else keys.commands).indexes
+        return account.commit(
             scripts.ACCEPT_COMMAND,
-            [
+            (
                 names[0],
                 names[4],
                 keys.command(command.id),
                 keys.idempotency(command.idempotency_key or "-"),
                 keys.messages,
+            ),
+            [
+                "1" if command.idempotency_key else "0",
+                command.fingerprint,
+                # A send for a given time waits by request.
+                0 if command.not_before_ms else self._longest,
+                IDEMPOTENCY_LIFE_S * 1000,
+                command.id,
+                command.kind,
+                command.chat_id,
+                _JSON.encode(command.body),
+                _now_ms(),
+                command.priority,
+                command.batch_id or "",
+                current().traceparent,
+                *_given(command),
             ],
-            args,
         )
 
     async def commands(self, user_id: str, commands: Sequence[NewCommand]) -> list[CommandReply]:
@@ -193,16 +200,17 @@ class Intake:
 
         Raises:
 
-            Outage: Redis is away or refuses; Avito repeats, and the dedupe absorbs a copy.
+            Outage: Redis is away, refuses or takes longer than 1.5 s; Avito repeats, and the dedupe absorbs a copy.
 
         """
-        keys = AccountKeys(self._prefix, user_id)
+        account = self._account(user_id)
+        keys = account.keys
         span = current()
         if traceparent := span.traceparent:
             span.note(account=user_id, chat_id=event.chat_id, message_id=event.id)
-        reply = await self._commit(keys)(
+        reply = await account.commit(
             scripts.ACCEPT_EVENT,
-            [keys.events.stream, keys.event(event.id), keys.sent(event.chat_id), keys.messages],
+            (keys.events.stream, keys.event(event.id), keys.sent(event.chat_id), keys.messages),
             [
                 event.id,
                 event.kind,
@@ -230,15 +238,14 @@ class Intake:
         """
         await asyncio.gather(*(commit.stop() for commit in self._commits.values()))
 
-    def _commit(self, keys: AccountKeys) -> GroupCommit:
-        """
-        Return the commit of those accounts that share a server for certain: one that hangs must not hold up others.
-        """
-        place = self._connections.place(keys.events.stream)
-        commit = self._commits.get(place)
-        if commit is None:
-            commit = self._commits[place] = GroupCommit(self._connections)
-        return commit
+    def _account(self, user_id: str) -> _Account:
+        account = self._accounts.get(user_id)
+        if account is None:
+            keys = AccountKeys(self._prefix, user_id)
+            place = self._connections.place(keys.events.stream)
+            commit = self._commits.setdefault(place, GroupCommit(self._connections))
+            account = self._accounts[user_id] = _Account(keys, commit)
+        return account
 
     def _command_reply(self, user_id: str, command: NewCommand, reply: list[Any]) -> CommandReply:
         match reply:
@@ -259,39 +266,15 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _command_fields(command: NewCommand, stream: StreamKeys) -> tuple[dict[str, str], dict[str, str]]:
+def _given(command: NewCommand) -> list[str]:
     """
-    Return a command's stream entry and the first fields of its status record.
+    Return names and values of what a command may have and most do not; its entry and its record have them both.
     """
-    accepted_at = str(_now_ms())
-    optional = {
-        "not_before": command.not_before_ms,
-        "expires_at": command.expires_at_ms,
-        "callback_url": command.callback_url,
-        "callback_on": command.callback_on,
-        "lane": command.lane,
-    }
-    given = {name: str(value) for name, value in optional.items() if value is not None}
-    traceparent = current().traceparent
-    entry = {
-        "id": command.id,
-        "kind": command.kind,
-        "chat_id": command.chat_id,
-        "body": _JSON.encode(command.body).decode(),
-        "accepted_at": accepted_at,
-        **given,
-        **({"traceparent": traceparent} if traceparent else {}),
-    }
-    record = {
-        "id": command.id,
-        "kind": command.kind,
-        "chat_id": command.chat_id,
-        "priority": command.priority,
-        "stream": stream.stream,
-        "status": "queued",
-        "accepted_at": accepted_at,
-        **given,
-    }
-    if command.batch_id is not None:
-        record["batch_id"] = command.batch_id
-    return entry, record
+    optional = (
+        ("not_before", command.not_before_ms),
+        ("expires_at", command.expires_at_ms),
+        ("callback_url", command.callback_url),
+        ("callback_on", command.callback_on),
+        ("lane", command.lane),
+    )
+    return [text for name, value in optional if value is not None for text in (name, str(value))]

@@ -7,6 +7,7 @@ Every key of an account carries the account's hash tag, so a script touches one 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Literal
 
 RETRY: Final = "~retry"
@@ -16,7 +17,7 @@ Side = Literal["commands", "events"]
 SIDES: Final[tuple[Side, ...]] = ("commands", "events")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StreamKeys:
     """
     One work stream and its indexes; `indexes` is their order in every script.
@@ -24,7 +25,7 @@ class StreamKeys:
 
     stream: str
 
-    @property
+    @cached_property
     def indexes(self) -> tuple[str, str, str, str, str, str]:
         """
         Return stream, lanes, waiting, ready, retry, tries.
@@ -40,7 +41,7 @@ class StreamKeys:
         return f"{self.stream.removesuffix(':bulk')}:dead"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AccountKeys:
     """
     The keys of one account.
@@ -49,29 +50,30 @@ class AccountKeys:
     prefix: str
     user_id: str
 
-    def _key(self, *parts: str) -> str:
-        return ":".join((f"{self.prefix}:{{{self.user_id}}}", *parts))
+    @cached_property
+    def _base(self) -> str:
+        return f"{self.prefix}:{{{self.user_id}}}"
 
-    @property
+    @cached_property
     def commands(self) -> StreamKeys:
         """
         Interactive commands.
         """
-        return StreamKeys(self._key("commands"))
+        return StreamKeys(f"{self._base}:commands")
 
-    @property
+    @cached_property
     def bulk(self) -> StreamKeys:
         """
         Bulk commands.
         """
-        return StreamKeys(self._key("commands", "bulk"))
+        return StreamKeys(f"{self._base}:commands:bulk")
 
-    @property
+    @cached_property
     def events(self) -> StreamKeys:
         """
         Inbound events and the outcomes for `callback_url`.
         """
-        return StreamKeys(self._key("events"))
+        return StreamKeys(f"{self._base}:events")
 
     def side(self, side: str) -> tuple[StreamKeys, ...]:
         """
@@ -79,18 +81,18 @@ class AccountKeys:
         """
         return (self.commands, self.bulk) if side == "commands" else (self.events,)
 
-    @property
+    @cached_property
     def messages(self) -> str:
         """
         The index of what was accepted, newest last: side (`c` or `e`), id and chat.
         """
-        return self._key("messages")
+        return f"{self._base}:messages"
 
     def gate(self, destination: str) -> tuple[str, str, str]:
         """
         Return hash, tokens and slots of the gate before `avito` or `n8n`.
         """
-        base = self._key("gate", destination)
+        base = f"{self._base}:gate:{destination}"
         return (base, f"{base}:tokens", f"{base}:slots")
 
     @property
@@ -98,71 +100,71 @@ class AccountKeys:
         """
         The channel on which the end of a command is published: its id.
         """
-        return self._key("done")
+        return f"{self._base}:done"
 
     @property
     def token(self) -> str:
         """
         The Avito access token; beside it `:lock`, held while one process refreshes it.
         """
-        return self._key("token")
+        return f"{self._base}:token"
 
     def command(self, command_id: str) -> str:
         """
         A command's status record.
         """
-        return self._key("command", command_id)
+        return f"{self._base}:command:{command_id}"
 
     def idempotency(self, key: str) -> str:
         """
         What was accepted under an Idempotency-Key.
         """
-        return self._key("idempotency", key)
+        return f"{self._base}:idempotency:{key}"
 
     def event(self, message_id: str) -> str:
         """
         An event's record: dedupe and timeline; for our own messages also whose result they are.
         """
-        return self._key("event", message_id)
+        return f"{self._base}:event:{message_id}"
 
     def sent(self, chat_id: str) -> str:
         """
         Ids of our own messages seen in a chat, by time.
         """
-        return self._key("sent", chat_id)
+        return f"{self._base}:sent:{chat_id}"
 
     def chat(self, chat_id: str) -> str:
         """
         A cached chat.
         """
-        return self._key("chat", chat_id)
+        return f"{self._base}:chat:{chat_id}"
 
     def ticket(self, ticket: str) -> str:
         """
         Held after a confirmation was used, so that it counts once.
         """
-        return self._key("ticket", ticket)
+        return f"{self._base}:ticket:{ticket}"
 
     @property
     def recover_lock(self) -> str:
         """
         Held while one replica looks for missed webhooks, and then until the next look is due.
         """
-        return self._key("recover", "lock")
+        return f"{self._base}:recover:lock"
 
     @property
     def recover_since(self) -> str:
         """
         From when on a missed webhook counts, unix ms.
         """
-        return self._key("recover", "since")
+        return f"{self._base}:recover:since"
 
     @property
     def recover_chats(self) -> str:
         """
         The unread chats, and up to which message each was compared.
         """
-        return self._key("recover", "chats")
+        return f"{self._base}:recover:chats"
 
 
 def workers(prefix: str) -> str:

@@ -18,7 +18,7 @@ from redis.exceptions import NoScriptError
 
 from common.queue.connection import Connections, mapped
 
-Argument = str | int | float
+Argument = str | bytes | int | float
 
 
 class Script:

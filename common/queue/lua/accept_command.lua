@@ -1,9 +1,10 @@
 -- Accept commands: for each idempotency check, stream entry and status record in one step.
 --
 -- KEYS         per command: stream, its retry index, status record, idempotency key, index of messages
--- ARGV         per command the number of what follows, and: '1' to check the idempotency key, the command's id,
---              fingerprint of the request, longest queue (0 = any), life of the idempotency key ms, chat id, number of
---              entry fields, entry fields.., record fields..
+-- ARGV         per command the number of what follows, and: '1' to check the idempotency key, fingerprint of the
+--              request, longest queue (0 = any), life of the idempotency key ms, the command's id, kind, chat id, body,
+--              accepted at ms, priority, batch id and traceparent (each '' = none), then names and values of what else
+--              entry and record have
 -- Reply        per command {'accepted', entry id, entries ahead} | {'duplicate', command id, entry id} | {'conflict'} |
 --              {'full', length} | {'error', text}
 -- Safe at OOM: refused as a whole (the first write is an XADD)
@@ -13,13 +14,15 @@
 -- How many wait in each stream, counted once a call.
 local waiting = {}
 
-return each_item(5, function(keys, args)
-  local stream, retry, record, idempotency, messages = keys[1], keys[2], keys[3], keys[4], keys[5]
-  if args[1] == '1' then
+return each_item(5, function(key, from, to)
+  local stream, retry, record, idempotency, messages = unpack(KEYS, key, key + 4)
+  local checked, fingerprint, longest, life = unpack(ARGV, from, from + 3)
+  local id, kind, chat, body, accepted_at, priority, batch, traceparent = unpack(ARGV, from + 4, from + 11)
+  if checked == '1' then
     local known = redis.call('GET', idempotency)
     if known then
-      local command_id, fingerprint, entry_id = string.match(known, '^(%S+) (%S+) (%S+)$')
-      if fingerprint == args[3] then
+      local command_id, known_fingerprint, entry_id = string.match(known, '^(%S+) (%S+) (%S+)$')
+      if known_fingerprint == fingerprint then
         return { 'duplicate', command_id, entry_id }
       end
       return { 'conflict' }
@@ -27,17 +30,25 @@ return each_item(5, function(keys, args)
   end
   local ahead = waiting[stream] or redis.call('XLEN', stream) - redis.call('ZCARD', retry)
   waiting[stream] = ahead
-  local longest = tonumber(args[4])
+  longest = tonumber(longest)
   if longest > 0 and ahead >= longest then
     return { 'full', ahead }
   end
-  local count = tonumber(args[7])
-  local entry_id = redis.call('XADD', stream, '*', unpack(args, 8, 7 + count))
+  local in_entry, in_record = { unpack(ARGV, from + 12, to) }, { unpack(ARGV, from + 12, to) }
+  if traceparent ~= '' then
+    in_entry[#in_entry + 1], in_entry[#in_entry + 2] = 'traceparent', traceparent
+  end
+  if batch ~= '' then
+    in_record[#in_record + 1], in_record[#in_record + 2] = 'batch_id', batch
+  end
+  local entry_id = redis.call('XADD', stream, '*', 'id', id, 'kind', kind, 'chat_id', chat, 'body', body,
+    'accepted_at', accepted_at, unpack(in_entry))
   waiting[stream] = ahead + 1
-  redis.call('HSET', record, 'entry_id', entry_id, unpack(args, 8 + count))
-  index(messages, 'c', args[2], args[6])
-  if args[1] == '1' then
-    redis.call('SET', idempotency, args[2] .. ' ' .. args[3] .. ' ' .. entry_id, 'PX', args[5])
+  redis.call('HSET', record, 'entry_id', entry_id, 'id', id, 'kind', kind, 'chat_id', chat, 'priority', priority,
+    'stream', stream, 'status', 'queued', 'accepted_at', accepted_at, unpack(in_record))
+  index(messages, 'c', id, chat)
+  if checked == '1' then
+    redis.call('SET', idempotency, id .. ' ' .. fingerprint .. ' ' .. entry_id, 'PX', life)
   end
   return { 'accepted', entry_id, ahead }
 end)

@@ -11,35 +11,35 @@
 -- A record without an entry id is that of a message we have sent ourselves: its echo is accepted once.
 -- include: clock, items, index
 
-return each_item(4, function(keys, args)
-  local stream, record, own_messages, messages = keys[1], keys[2], keys[3], keys[4]
-  local id, kind, chat, body, received, life, mark = args[1], args[2], args[3], args[4], args[5], args[6], args[7]
+return each_item(4, function(key, from, to)
+  local stream, record, own_messages, messages = unpack(KEYS, key, key + 3)
+  local id, kind, chat, body, received, life, mark, own_life, recovered, created, traceparent = unpack(ARGV, from, to)
   local known = redis.call('HGET', record, 'entry_id')
   if known then
     return { 'duplicate', id, known }
   end
-  local fields = { 'id', id, 'kind', kind, 'chat_id', chat, 'body', body, 'received_at', received }
-  if args[9] == '1' then
-    fields[11], fields[12] = 'recovered', '1'
+  local in_entry, in_record = {}, {}
+  if recovered == '1' then
+    in_entry, in_record = { 'recovered', '1' }, { 'recovered', '1' }
   end
-  if args[11] ~= '' then
-    fields[#fields + 1], fields[#fields + 2] = 'traceparent', args[11]
+  if traceparent ~= '' then
+    in_entry[#in_entry + 1], in_entry[#in_entry + 2] = 'traceparent', traceparent
   end
-  local entry_id = redis.call('XADD', stream, '*', unpack(fields))
+  if mark ~= '' then
+    in_record[#in_record + 1], in_record[#in_record + 2] = 'fingerprint', mark
+    if created ~= '' then
+      in_record[#in_record + 1], in_record[#in_record + 2] = 'created', created
+    end
+  end
+  local entry_id = redis.call('XADD', stream, '*', 'id', id, 'kind', kind, 'chat_id', chat, 'body', body,
+    'received_at', received, unpack(in_entry))
   redis.call('HSET', record, 'entry_id', entry_id, 'id', id, 'kind', kind, 'chat_id', chat, 'received_at', received,
-    'direction', mark ~= '' and 'out' or 'in')
-  if args[9] == '1' then
-    redis.call('HSET', record, 'recovered', '1')
-  end
+    'direction', mark ~= '' and 'out' or 'in', unpack(in_record))
   redis.call('PEXPIRE', record, life)
   index(messages, 'e', id, chat)
   if mark ~= '' then
-    redis.call('HSET', record, 'fingerprint', mark)
-    if args[10] ~= '' then
-      redis.call('HSET', record, 'created', args[10])
-    end
     redis.call('ZADD', own_messages, wall_ms(), id)
-    redis.call('PEXPIRE', own_messages, args[8])
+    redis.call('PEXPIRE', own_messages, own_life)
   end
   return { 'accepted', entry_id, 0 }
 end)

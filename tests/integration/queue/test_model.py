@@ -12,10 +12,11 @@ import itertools
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, ClassVar, Final, TypeVar, cast
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -267,7 +268,7 @@ class _QueueMachine(RuleBasedStateMachine):
     def lose_a_reply_of_accept(self, at: int) -> None:
         if self.keyed:
             command, entry_id = self.keyed[at % len(self.keyed)]
-            again = self.run(self.intake.command(USER_ID, replace(command, id="again")))
+            again = self.run(self.intake.command(USER_ID, msgspec.structs.replace(command, id="again")))
             assert again == Duplicate(command.id, entry_id)
 
     # -- what workers do
