@@ -10,6 +10,7 @@ import base64
 import binascii
 import re
 import tomllib
+from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
@@ -303,7 +304,7 @@ class Settings(BaseSettings):
             seen.add(account.user_id)
         return tuple(accounts)
 
-    @property
+    @cached_property
     def accounts(self) -> tuple[Account, ...]:
         """
         The Avito accounts, the default one first: that of the settings, then those of `ACCOUNTS_FILE`.

@@ -12,7 +12,6 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
-from litestar import Response
 from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED
 
 from common.errors import GatewayError, Outage
@@ -52,7 +51,7 @@ async def accept(
     ask: Ask,
     *,
     wanted: tuple[str, *tuple[object, ...]],
-) -> Response[Any]:
+) -> answers.Answer[Any]:
     """
     Store one command and answer: 202, or its end if the caller waits for it.
 
@@ -80,12 +79,12 @@ async def accept(
         eta_seconds=eta_of(services, command, stored, now_ms),
         links=answers.links(stored.command_id),
     )
-    return with_headers(Response(answer, status_code=HTTP_202_ACCEPTED), [stored], ask)
+    return with_headers(answers.Answer(answer, status_code=HTTP_202_ACCEPTED), [stored], ask)
 
 
 async def accept_parts(
     services: Services, account: Account, parts: Sequence[Draft], options: Options, ask: Ask, *, mark: str
-) -> Response[Any]:
+) -> answers.Answer[Any]:
     """
     Store the parts of one long text, in order, and answer as for one command; the caller waits for all of them.
     """
@@ -124,7 +123,7 @@ async def accept_parts(
         batch_id=batch_id,
         commands=listed(commands, stored),
     )
-    return with_headers(Response(answer, status_code=HTTP_202_ACCEPTED), stored, ask)
+    return with_headers(answers.Answer(answer, status_code=HTTP_202_ACCEPTED), stored, ask)
 
 
 async def store_all(services: Services, account: Account, commands: Sequence[NewCommand], key: str) -> list[Stored]:
@@ -234,7 +233,7 @@ async def _watch(ask: Ask, hung_up: asyncio.Event) -> None:
     hung_up.set()
 
 
-def ended(record: CommandRecord) -> Response[answers.Sent]:
+def ended(record: CommandRecord) -> answers.Answer[answers.Sent]:
     """
     Return the answer for a command that has ended: 200 if it was sent.
 
@@ -262,10 +261,10 @@ def ended(record: CommandRecord) -> Response[answers.Sent]:
         response=shown.get("response"),
         links=answers.links(record.id),
     )
-    return Response(answer, status_code=HTTP_200_OK)
+    return answers.Answer(answer, status_code=HTTP_200_OK)
 
 
-def with_headers(response: Response[Any], stored: Sequence[Stored], ask: Ask) -> Response[Any]:
+def with_headers(response: answers.Answer[Any], stored: Sequence[Stored], ask: Ask) -> answers.Answer[Any]:
     """
     Say in headers whether the answer is that of an earlier request, and whether the caller's wish to wait was heard.
     """

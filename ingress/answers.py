@@ -1,14 +1,43 @@
 """
-The shapes of the answers that are not errors; each begins with `success: true`.
+The shapes of the answers that are not errors, each beginning with `success: true`, and how they are given.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+from litestar import Response
+from litestar.serialization import encode_json
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+Shape = TypeVar("Shape")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Links:
+class Answer(Response[Shape]):
+    """
+    An answer in JSON.
+
+    It is written as it is: cookies, encoders and media types, which Litestar's own looks for in each layer, cost a
+    tenth of a send.
+    """
+
+    def to_asgi_response(self, *_: object, **__: object) -> ASGIApp:  # type: ignore[override]
+        """
+        Return what answers a request.
+        """
+        body = encode_json(self.content)
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        headers += [(name.encode(), value.encode()) for name, value in self.headers.items()]
+
+        async def answer(_: Scope, __: Receive, send: Send) -> None:
+            await send({"type": "http.response.start", "status": self.status_code or 200, "headers": headers})
+            await send({"type": "http.response.body", "body": body, "more_body": False})
+
+        return answer
+
+
+class Links(msgspec.Struct, frozen=True, kw_only=True):
     """
     Where a command can be asked for (GET) and cancelled (DELETE).
     """
@@ -16,8 +45,7 @@ class Links:
     self: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     """
     A command is stored. It will be sent, or its failure recorded.
     """
@@ -31,8 +59,7 @@ class Accepted:
     links: Links
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(msgspec.Struct, frozen=True, kw_only=True):
     """
     One of several commands made by one request.
     """
@@ -43,8 +70,7 @@ class Part:
     links: Links
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AcceptedParts:
+class AcceptedParts(msgspec.Struct, frozen=True, kw_only=True):
     """
     A long text is stored as several commands; the fields beside `commands` are those of the last one.
     """
@@ -60,8 +86,7 @@ class AcceptedParts:
     commands: list[Part]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AcceptedBulk:
+class AcceptedBulk(msgspec.Struct, frozen=True, kw_only=True):
     """
     All messages of a bulk request are stored: `accepted` by this request or, with its key, by an earlier one.
     """
@@ -75,8 +100,7 @@ class AcceptedBulk:
     commands: list[Part]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
     """
     The request waited, and Avito has taken the command. `response` is Avito's answer.
     """
@@ -91,8 +115,7 @@ class Sent:
     links: Links
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cancelled:
+class Cancelled(msgspec.Struct, frozen=True, kw_only=True):
     """
     The command was taken back before it was sent.
     """
@@ -103,8 +126,7 @@ class Cancelled:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolved:
+class Resolved(msgspec.Struct, frozen=True, kw_only=True):
     """
     A command of unknown outcome was settled by hand, or is sent again.
     """

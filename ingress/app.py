@@ -46,7 +46,7 @@ from ingress.asking import provide_ask
 from ingress.auth import keyed
 from ingress.console.app import console
 from ingress.counters import counting
-from ingress.services import STATE_KEY, Services, provide_services
+from ingress.services import STATE_KEY, Services
 
 BODY_BYTES: Final = 1024 * 1024
 
@@ -94,7 +94,7 @@ def create_app(settings: Settings, connections: Connections, avito: Avito, *, ow
     hooks = Router("/", route_handlers=webhooks.routes(services), middleware=traces.middleware(webhooks.PATH))
     app = Litestar(
         route_handlers=[counted, docs.assets(), *docs.HANDLERS, hooks],
-        dependencies={"services": Provide(provide_services, sync_to_thread=False)},
+        dependencies={"services": Provide(lambda: services, sync_to_thread=False)},
         exception_handlers=problems.HANDLERS,
         lifespan=[_lifespan(services, own)],
         openapi_config=docs.openapi_config(),

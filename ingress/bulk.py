@@ -9,7 +9,7 @@ import uuid
 from dataclasses import replace
 from typing import Annotated, Final
 
-from litestar import Response, post
+from litestar import post
 from litestar.di import NamedDependency
 from litestar.openapi.spec import Example
 from litestar.params import Body
@@ -65,7 +65,7 @@ async def send_bulk(
     account: NamedDependency[Account],
     services: NamedDependency[Services],
     ask: NamedDependency[Ask],
-) -> Response[answers.AcceptedBulk]:
+) -> answers.Answer[answers.AcceptedBulk]:
     """
     Queue up to 10 000 texts. All are checked first; one that is not valid is named by its index, and none is stored.
 
@@ -93,7 +93,7 @@ async def send_bulk(
         eta_seconds=accepting.eta_of(services, commands[-1], stored[-1], accepting.unix_ms()),
         commands=accepting.listed(commands, stored),
     )
-    response = Response(answer, status_code=HTTP_202_ACCEPTED)
+    response = answers.Answer(answer, status_code=HTTP_202_ACCEPTED)
     return accepting.with_headers(response, stored, replace(ask, wait_s=0.0))
 
 

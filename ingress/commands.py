@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from litestar import Response, delete, post
+from litestar import delete, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
@@ -62,7 +62,7 @@ async def send_text(
     account: NamedDependency[Account],
     services: NamedDependency[Services],
     ask: NamedDependency[Ask],
-) -> Response[answers.Accepted]:
+) -> answers.Answer[answers.Accepted]:
     """
     Queue a text message. With `split` a long text becomes several messages, and the answer lists them.
 
@@ -104,7 +104,7 @@ async def send_link(
     account: NamedDependency[Account],
     services: NamedDependency[Services],
     ask: NamedDependency[Ask],
-) -> Response[answers.Accepted]:
+) -> answers.Answer[answers.Accepted]:
     """
     Queue a text message with a link: Avito has no call for links.
     """
@@ -124,7 +124,7 @@ async def send_link(
 )
 async def mark_read(
     chat_id: ChatId, account: NamedDependency[Account], services: NamedDependency[Services], ask: NamedDependency[Ask]
-) -> Response[answers.Accepted]:
+) -> answers.Answer[answers.Accepted]:
     """
     Queue that the chat is marked as read. A body is not needed and not looked at.
     """
@@ -145,7 +145,7 @@ async def delete_message(
     account: NamedDependency[Account],
     services: NamedDependency[Services],
     ask: NamedDependency[Ask],
-) -> Response[answers.Accepted]:
+) -> answers.Answer[answers.Accepted]:
     """
     Queue the deletion of an own message. Avito allows it within one hour of sending.
     """
@@ -153,7 +153,7 @@ async def delete_message(
     return await _deed(draft, account, services, ask)
 
 
-async def _deed(draft: Draft, account: Account, services: Services, ask: Ask) -> Response[Any]:
+async def _deed(draft: Draft, account: Account, services: Services, ask: Ask) -> answers.Answer[Any]:
     wanted = (draft.kind, draft.chat_id, dict(draft.body))
     return await accepting.accept(services, account, draft, None, ask, wanted=wanted)
 

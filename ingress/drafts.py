@@ -8,8 +8,9 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from common.queue.intake import NewCommand
 from ingress.bodies import Options
@@ -21,8 +22,7 @@ Stands for the mark of a request without a key, which is never compared.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True):
     """
     What is to be done in a chat; `body` is what the dispatcher gets.
     """

@@ -28,8 +28,7 @@ class NotJsonError(ValueError):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(msgspec.Struct, frozen=True):
     """
     A webhook as far as the gateway looks into it; `user_id` and `kind` are empty when it names none.
     """

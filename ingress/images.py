@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Final
 
-from litestar import Request, Response, post
+from litestar import Request, post
 from litestar.datastructures import UploadFile
 from litestar.di import NamedDependency
 from litestar.exceptions import ClientException
@@ -119,7 +119,7 @@ async def send_image(
     account: NamedDependency[Account],
     services: NamedDependency[Services],
     ask: NamedDependency[Ask],
-) -> Response[answers.Accepted]:
+) -> answers.Answer[answers.Accepted]:
     """
     Queue an image: `image_url` or `image_id` as JSON, or a `file` as multipart/form-data.
 
@@ -141,7 +141,7 @@ async def send_image(
 
 async def _send_file(
     request: Request[Any, Any, Any], account: Account, services: Services, ask: Ask
-) -> Response[answers.Accepted]:
+) -> answers.Answer[answers.Accepted]:
     fields, content = await _read_form(request)
     data = check(SendFile, fields)
     check_callback(data.callback_url, "callback_url", account, services.settings)

@@ -5,13 +5,13 @@ When a command may go out, and when it is likely to.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+import msgspec
 
 from ingress.bodies import Options, unix_s
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(msgspec.Struct, frozen=True):
     """
     The times of a command, unix ms; None means at once, and for ever.
     """

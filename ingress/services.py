@@ -5,9 +5,9 @@ What the handlers work with, made once for the process.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from litestar import Litestar, Request
+from litestar import Litestar
 
 from common.avito.client import Avito
 from common.queue.connection import Connections
@@ -43,10 +43,3 @@ def of_app(app: Litestar) -> Services:
     """
     services: Services = app.state[STATE_KEY]
     return services
-
-
-def provide_services(request: Request[Any, Any, Any]) -> Services:
-    """
-    Give handlers their `services`.
-    """
-    return of_app(request.app)
