@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.http_transport import JoiningTransport
 from ingress.asking import ENDING
 
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -53,7 +54,7 @@ class HttpProtocol(HttpToolsProtocol):
         """
         Wait for the head of the first request.
         """
-        super().connection_made(transport)
+        super().connection_made(JoiningTransport(transport, self.loop))
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
