@@ -7,16 +7,14 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections import deque
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 from typing import Any, Final
 
 from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED
 
-from common.errors import GatewayError, Outage
+from common.errors import GatewayError
 from common.log import logger
-from common.queue.intake import Accepted, CommandReply, Conflict, Duplicate, Full, NewCommand
+from common.queue.intake import Duplicate, NewCommand
 from common.queue.records import CommandRecord
 from common.settings import Account
 from ingress import answers, drafts
@@ -24,14 +22,14 @@ from ingress.asking import Ask
 from ingress.bodies import Options
 from ingress.catalogue import CATALOGUE
 from ingress.drafts import Draft
-from ingress.problems import REDIS_RETRY_AFTER_S, FieldError, ProblemError
+from ingress.problems import ProblemError
 from ingress.schedule import eta_s
 from ingress.services import Services
-
-Stored = Accepted | Duplicate
+from ingress.storing import Pair, Stored, store, store_all
 
 STORED: Final = "Stored. It goes out as soon as the limit and the chat's order allow."
-_CHUNK: Final = 500
+# Two trips of the group commit.
+_CHUNK: Final = 512
 
 _log = logger(__name__)
 
@@ -68,7 +66,7 @@ async def accept(
     key = ask.key_with(options)
     mark = drafts.request_mark(*wanted) if key is not None else drafts.UNMARKED
     command = drafts.command(draft, options, now_ms=now_ms, key=key, mark=mark)
-    stored = _stored(await services.intake.command(account.user_id, command))
+    stored = await store(services, account, command)
     if (record := await _end(services, account, stored.command_id, ask, ask.wait_s)) is not None:
         return with_headers(ended(record), [stored], ask)
     answer = answers.Accepted(
@@ -103,7 +101,8 @@ async def accept_parts(
         )
         for index, draft in enumerate(parts)
     ]
-    stored = await store_all(services, account, commands, key)
+    pairs = await store_all(services, account, commands, key, total=len(commands))
+    stored = [one for _, one in pairs]
     deadline_s = time.monotonic() + ask.wait_s
     record = None
     for one in stored:
@@ -121,91 +120,9 @@ async def accept_parts(
         eta_seconds=eta_of(services, commands[-1], stored[-1], now_ms),
         links=answers.links(stored[-1].command_id),
         batch_id=batch_id,
-        commands=listed(commands, stored),
+        commands=listed(pairs),
     )
     return with_headers(answers.Answer(answer, status_code=HTTP_202_ACCEPTED), stored, ask)
-
-
-async def store_all(services: Services, account: Account, commands: Sequence[NewCommand], key: str) -> list[Stored]:
-    """
-    Store the commands of one request in chunks, the first one alone: if its key belongs to another request, nothing
-    is stored.
-
-    Raises:
-
-        ProblemError: `idempotency_conflict`; `queue_full` and `redis_unavailable` then name the key under which the
-            same request completes.
-
-    """
-    stored: list[Stored] = []
-    async with aclosing(_replies(services, account, commands)) as chunks:
-        try:
-            async for replies in chunks:
-                for reply in replies:
-                    match reply:
-                        case Full(retry_after_s=seconds):
-                            raise _unfinished("queue_full", seconds, key, len(stored), len(commands))
-                        case Conflict() if stored:
-                            name = f"messages[{len(stored)}].idempotency_key"
-                            raise _conflict(name, f" The {len(stored)} before it are stored.")
-                        case _:
-                            stored.append(_stored(reply))
-        except Outage as error:
-            _log.warning("batch.unfinished", account=account.user_id, stored=len(stored), error=str(error))
-            raise _unfinished("redis_unavailable", REDIS_RETRY_AFTER_S, key, len(stored), len(commands)) from error
-    return stored
-
-
-async def _replies(
-    services: Services, account: Account, commands: Sequence[NewCommand]
-) -> AsyncGenerator[list[CommandReply], None]:
-    """
-    Store the chunks, in their order. The first is over before the second begins; from then on the next is made ready
-    while Redis stores the one before it.
-    """
-    under_way: deque[asyncio.Task[list[CommandReply]]] = deque()
-    try:
-        for number, chunk in enumerate(_chunks(commands)):
-            storing = services.intake.commands(account.user_id, chunk)
-            under_way.append(asyncio.create_task(storing, name=f"store-{number}"))
-            if number != 1:
-                yield await under_way.popleft()
-        while under_way:
-            yield await under_way.popleft()
-    finally:
-        for task in under_way:
-            task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
-
-
-def _chunks(commands: Sequence[NewCommand]) -> Iterator[Sequence[NewCommand]]:
-    yield commands[:1]
-    for start in range(1, len(commands), _CHUNK):
-        yield commands[start : start + _CHUNK]
-
-
-def _unfinished(code: str, retry_after_s: float, key: str, stored: int, total: int) -> ProblemError:
-    detail = (
-        f"{stored} of {total} messages are stored for certain. Send the same request again with the Idempotency-Key "
-        f"{key}: it completes, and no message is sent twice."
-    )
-    extra = {"total": total, "accepted": stored, "idempotency_key": key}
-    return ProblemError(code, detail, retry_after_s=retry_after_s, extra=extra)
-
-
-def _stored(reply: Accepted | Duplicate | Conflict | Full) -> Stored:
-    match reply:
-        case Conflict():
-            raise _conflict("idempotency_key")
-        case Full(retry_after_s=seconds):
-            raise ProblemError("queue_full", CATALOGUE["queue_full"].meaning, retry_after_s=seconds)
-        case _:
-            return reply
-
-
-def _conflict(name: str, more: str = "") -> ProblemError:
-    errors = [FieldError(name, "This key belongs to a request with another body.", "idempotency_conflict")]
-    return ProblemError("idempotency_conflict", CATALOGUE["idempotency_conflict"].meaning + more, errors=errors)
 
 
 async def _end(services: Services, account: Account, command_id: str, ask: Ask, wait_s: float) -> CommandRecord | None:
@@ -292,16 +209,16 @@ def eta_of(services: Services, command: NewCommand, stored: Stored, now_ms: int)
     return eta_s(stored.ahead, settings.rate_limit_requests, settings.rate_limit_window, command.not_before_ms, now_ms)
 
 
-def listed(commands: Sequence[NewCommand], stored: Sequence[Stored]) -> list[answers.Part]:
+def listed(pairs: Sequence[Pair]) -> list[answers.Part]:
     """
     Return the commands of one request as its answer lists them.
     """
     return [
         answers.Part(
-            command_id=one.command_id,
+            command_id=stored.command_id,
             chat_id=command.chat_id,
             status=status_of(command),
-            links=answers.links(one.command_id),
+            links=answers.links(stored.command_id),
         )
-        for command, one in zip(commands, stored, strict=True)
+        for command, stored in pairs
     ]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Final
 
@@ -27,6 +28,7 @@ from ingress.decoding import JsonBody
 from ingress.drafts import Draft, request_mark
 from ingress.problems import documented
 from ingress.services import Services
+from ingress.storing import store_all
 
 BODY_BYTES: Final = 24 * 1024 * 1024
 
@@ -75,8 +77,8 @@ async def send_bulk(
     started_s = time.monotonic()
     _check_callbacks(data, account, services)
     key = ask.key_with(data) or str(uuid.uuid4())
-    commands = _commands(data, account, key)
-    stored = await accepting.store_all(services, account, commands, key)
+    pairs = await store_all(services, account, _commands(data, account, key), key, total=len(data.messages))
+    stored = [one for _, one in pairs]
     batch_id = drafts.batch_of(account.user_id, key)
     _log.info(
         "bulk.accepted",
@@ -90,8 +92,8 @@ async def send_bulk(
         accepted=len(stored),
         batch_id=batch_id,
         message="Stored. Bulk messages use what interactive ones leave of the limit.",
-        eta_seconds=accepting.eta_of(services, commands[-1], stored[-1], accepting.unix_ms()),
-        commands=accepting.listed(commands, stored),
+        eta_seconds=accepting.eta_of(services, *pairs[-1], accepting.unix_ms()),
+        commands=accepting.listed(pairs),
     )
     response = answers.Answer(answer, status_code=HTTP_202_ACCEPTED)
     return accepting.with_headers(response, stored, replace(ask, wait_s=0.0))
@@ -103,25 +105,24 @@ def _check_callbacks(data: SendBulk, account: Account, services: Services) -> No
         check_callback(message.callback_url, f"messages[{index}].callback_url", account, services.settings)
 
 
-def _commands(data: SendBulk, account: Account, key: str) -> list[NewCommand]:
+def _commands(data: SendBulk, account: Account, key: str) -> Iterator[NewCommand]:
+    """
+    Give the commands one by one: they are made while Redis stores those before them.
+    """
     now_ms = accepting.unix_ms()
     batch_id = drafts.batch_of(account.user_id, key)
     whole = request_mark("bulk", data)
     defaults = data.model_copy(update={"priority": data.priority or "bulk"})
-    commands = []
     for index, message in enumerate(data.messages):
         own_key = message.idempotency_key
-        commands.append(
-            drafts.command(
-                Draft("text", message.chat_id, {"text": message.text}),
-                defaults if message.model_fields_set <= _WITHOUT_OPTIONS else _merged(message, defaults),
-                now_ms=now_ms,
-                key=own_key or drafts.nth_key(key, index),
-                mark=request_mark("text", message) if own_key else whole,
-                batch_id=batch_id,
-            )
+        yield drafts.command(
+            Draft("text", message.chat_id, {"text": message.text}),
+            defaults if message.model_fields_set <= _WITHOUT_OPTIONS else _merged(message, defaults),
+            now_ms=now_ms,
+            key=own_key or drafts.nth_key(key, index),
+            mark=request_mark("text", message) if own_key else whole,
+            batch_id=batch_id,
         )
-    return commands
 
 
 def _merged(message: BulkMessage, defaults: SendBulk) -> BulkMessage:

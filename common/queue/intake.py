@@ -184,12 +184,16 @@ class Intake:
         Raises `Outage` when one could not be stored; those before it may be. Repeated with their keys they complete.
         """
         submitted = [self._submitted(user_id, command) for command in commands]
-        replies = await asyncio.gather(*submitted, return_exceptions=True)
         accepted: list[CommandReply] = []
-        for command, reply in zip(commands, replies, strict=True):
-            if isinstance(reply, BaseException):
-                raise reply
-            accepted.append(self._command_reply(user_id, command, reply))
+        try:
+            # They come in this order. A gather would look at each on its own.
+            for command, reply in zip(commands, submitted, strict=True):
+                accepted.append(self._command_reply(user_id, command, await reply))
+        finally:
+            for reply in submitted:
+                # Behind one that failed nobody asks for the others.
+                if not reply.cancel() and not reply.cancelled():
+                    reply.exception()
         if (span := current()).traceparent:
             span.note(account=user_id, commands=len(commands))
         return accepted
