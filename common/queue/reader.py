@@ -125,7 +125,9 @@ class Reader:
         for stream in named:
             watched = self._watched.get(stream)
             if watched is not None and watched[0] == streams[stream]:
-                del self._watched[stream]
+                # Who is woken asks `take` and watches anew, all his streams: a read of the others alone would be in the
+                # way of that, and be ended again at once.
+                self._watched = {name: other for name, other in self._watched.items() if other[1] != watched[1]}
                 watched[1]()
         if not named and not self._stale and time.monotonic() - started_s < _INTERRUPT_S:
             # A server that does not wait must not be asked in a tight loop.
