@@ -1,6 +1,7 @@
 """
 Connections that pack commands in C: redis-py's own way costs a third of a webhook, and what it does for its synchronous
-clients, which looks at each argument first, a tenth of a message in bulk.
+clients, which looks at each argument first, a tenth of a message in bulk. Nor do they write in a task of its own, which
+is an eighth of a command's way to an idle server and back.
 """
 
 from __future__ import annotations
@@ -32,6 +33,25 @@ class _Packed(AbstractConnection):
 
     def pack_commands(self, commands: Iterable[Iterable[EncodableT]]) -> list[bytes]:
         return [b"".join(piece for command in commands for piece in self.pack_command(*command))]
+
+    async def send_packed_command(
+        self,
+        command: bytes | str | Iterable[bytes],
+        check_health: bool = True,  # noqa: FBT002 - redis-py's signature
+    ) -> None:
+        # The task is for a timeout. Behind nothing unwritten there is nothing to wait for but the reply, which has the
+        # same timeout.
+        writer = self._writer
+        if (
+            writer is not None
+            and not writer.transport.is_closing()
+            and writer.transport.get_write_buffer_size() == 0
+            and not self.health_check_interval
+            and isinstance(command, list)
+        ):
+            writer.writelines(command)
+        else:
+            await super().send_packed_command(command, check_health)
 
     async def read_response(self, *args: Any, **options: Any) -> Any:
         try:
