@@ -50,8 +50,8 @@ A heartbeat and a look at who is alive each few seconds, and the ends of blockin
 The entry and the record of a command each hold its chat and times, readable by redis-cli.""",
     "backlog": """\
 A take looks at the head of the stream, whatever lies behind. Only a chat with very many messages differs: each
-follower is claimed once to wait for its turn (about 20 us), 320 of them a take, so the first takes of such a chat are
-longer.""",
+follower is read once to wait for its turn (about 10 us, the most of it XREADGROUP), some 64 of them a take, so the
+first takes of such a chat are about twice as long. Fewer a take would cost those behind the chat more trips.""",
     "accounts": """\
 Each account has its own streams and gate, so its own take and settle: with 200 accounts a call carries a few messages
 where one account's carries 64.""",

@@ -65,9 +65,8 @@ async def backlog(store: Store) -> Row:
         ),
         (_TAKE, _SETTLE),
         f"The server's own times (SLOWLOG) of the first {_HANDLED} messages, {_EACH} of the one chat. Each message"
-        " of a chat that is busy is looked at once: a take puts up to 320 of them behind their chat's turn, and"
-        " that is what"
-        " the first takes of a chat with very many cost.",
+        " of a chat that is busy is looked at once: a take puts some 64 of them behind their chat's turn, and"
+        " that is what the first takes of a chat with very many cost.",
     )
 
 

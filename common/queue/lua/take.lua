@@ -12,6 +12,7 @@
 -- include: clock, gate, lanes
 
 local HELD_MS = 1500
+local SCANS, PEEK = 64, 4
 
 local streams, group_name, worker, want = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 group = group_name
@@ -56,7 +57,13 @@ end
 local limits = gate.limits
 
 local given = {}
-local scans = 4 * want + 64
+-- How many more entries may be looked at that are not given out. While those of a chat with very many are put behind its
+-- turn, all others wait for this script; what lies behind them is reached all the same, for the caller asks again at once
+-- (`more`).
+local scanned = 0
+local function scans()
+  return SCANS + #given - scanned
+end
 local one = gate.probe and 1 or math.huge
 
 local function room()
@@ -64,7 +71,7 @@ local function room()
 end
 
 -- What this script has decided for a stream and not yet written: one call for many entries (flush).
-local heads, new_heads, behind, waiting = {}, {}, {}, {}
+local heads, new_heads, mine, behind, waiting = {}, {}, {}, {}, {}
 for i = 1, streams do
   heads[i] = {}
 end
@@ -78,6 +85,21 @@ local function head_of(i, lane)
   return head
 end
 
+local function heads_of(i, lanes)
+  local unknown = {}
+  for _, lane in ipairs(lanes) do
+    if heads[i][lane] == nil then
+      heads[i][lane] = false
+      unknown[#unknown + 1] = lane
+    end
+  end
+  if #unknown > 0 then
+    for n, head in ipairs(redis.call('HMGET', key(i, LANES), unpack(unknown))) do
+      heads[i][unknown[n]] = head
+    end
+  end
+end
+
 local function take_lane(i, lane, id)
   heads[i][lane] = id
   new_heads[#new_heads + 1] = lane
@@ -85,18 +107,23 @@ local function take_lane(i, lane, id)
   has_lanes[i] = true
 end
 
+local function claim_all(i, consumer, ids)
+  if #ids > 0 then
+    ids[#ids + 1] = 'JUSTID'
+    redis.call('XCLAIM', key(i, STREAM), group, consumer, 0, unpack(ids))
+  end
+end
+
 local function flush(i)
   if #new_heads > 0 then
     redis.call('HSET', key(i, LANES), unpack(new_heads))
   end
-  if #behind > 0 then
-    behind[#behind + 1] = 'JUSTID'
-    redis.call('XCLAIM', key(i, STREAM), group, '~lane', 0, unpack(behind))
-  end
+  claim_all(i, worker, mine)
+  claim_all(i, '~lane', behind)
   if #waiting > 0 then
     redis.call('ZADD', key(i, WAITING), unpack(waiting))
   end
-  new_heads, behind, waiting = {}, {}, {}
+  new_heads, mine, behind, waiting = {}, {}, {}, {}
 end
 
 -- Entries up to `suspects[i]` may have been out when the group was lost (ensure).
@@ -139,25 +166,25 @@ local function give(i, id, fields)
   given[#given + 1] = { i, id, fields, tries or '', verdict, permit }
 end
 
--- A new entry, or a scheduled one whose time has come: it takes its lane and goes, or waits behind it.
-local function place(i, id, fields)
-  local lane = lane_of(fields)
-  if lane == '' then
-    return give(i, id, fields)
-  end
-  local head = head_of(i, lane)
-  if head and head ~= id then
-    behind[#behind + 1] = id
-    waiting[#waiting + 1] = 0
+-- A new entry, or a scheduled one whose time has come: it takes its lane and goes, or waits behind it. `holder` has it
+-- pending so far.
+local function place(i, id, fields, lane, holder)
+  local head = lane ~= '' and head_of(i, lane)
+  local follows = head and head ~= id
+  if follows then
+    waiting[#waiting + 1] = '0'
     waiting[#waiting + 1] = lane .. SEPARATOR .. pad(id)
-    return
-  end
-  if not head then
+  elseif lane ~= '' and not head then
     take_lane(i, lane, id)
   end
-  if busy_elsewhere(streams, i, lane) then
-    behind[#behind + 1] = id
+  if follows or lane ~= '' and busy_elsewhere(streams, i, lane) then
+    if holder ~= '~lane' then
+      behind[#behind + 1] = id
+    end
     return
+  end
+  if holder ~= worker then
+    mine[#mine + 1] = id
   end
   give(i, id, fields)
 end
@@ -187,10 +214,10 @@ end
 local function due_retries(i, n)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', key(i, RETRY), '-inf', gate.now, 'LIMIT', 0, n)) do
     redis.call('ZREM', key(i, RETRY), id)
-    scans = scans - 1
+    scanned = scanned + 1
     local fields = owner(i, id) == '~retry' and claim(i, id)
     if fields and not scheduled(i, id, fields) then
-      place(i, id, fields)
+      place(i, id, fields, lane_of(fields), worker)
     end
   end
 end
@@ -201,7 +228,7 @@ local function turns(i, n)
     if not id then
       return
     end
-    scans = scans - 1
+    scanned = scanned + 1
     local fields = owner(i, id) == '~lane' and claim(i, id)
     if fields then
       if head_of(i, lane_of(fields)) == id and not busy_elsewhere(streams, i, lane_of(fields)) then
@@ -213,29 +240,43 @@ local function turns(i, n)
   end
 end
 
+-- Behind a follower mostly come more, as in a chat with very many. Read for `~lane` at once they need no claim, which
+-- costs as much as the reading. Where some lie there already, a few tell whether it is so now.
+local peek, readers = {}, {}
+for i = 1, streams do
+  readers[i] = worker
+  for _, consumer in ipairs(summaries[i][4] or {}) do
+    peek[i] = peek[i] or consumer[1] == '~lane'
+  end
+end
+
 local asked = false
 local function fresh(i, n)
+  local reader = readers[i]
   asked = asked or i == 1
-  local reply = redis.call('XREADGROUP', 'GROUP', group, worker, 'COUNT', n, 'STREAMS', key(i, STREAM), '>')
+  if peek[i] then
+    n, peek[i] = math.min(n, PEEK), false
+  elseif reader == '~lane' then
+    n = math.min(n, math.max(1, scans()))
+  end
+  local reply = redis.call('XREADGROUP', 'GROUP', group, reader, 'COUNT', n, 'STREAMS', key(i, STREAM), '>')
   if not reply then
     return 0
   end
   local rows = reply[1][2]
   local lanes = {}
-  for n, row in ipairs(rows) do
-    lanes[n] = lane_of(row[2])
+  for r, row in ipairs(rows) do
+    lanes[r] = lane_of(row[2])
   end
-  for n, head in ipairs(redis.call('HMGET', key(i, LANES), unpack(lanes))) do
-    if heads[i][lanes[n]] == nil then
-      heads[i][lanes[n]] = head
-    end
-  end
-  for _, row in ipairs(rows) do
-    scans = scans - 1
+  heads_of(i, lanes)
+  scanned = scanned + #rows
+  local gone = #given
+  for r, row in ipairs(rows) do
     if not scheduled(i, row[1], row[2]) then
-      place(i, row[1], row[2])
+      place(i, row[1], row[2], lanes[r], reader)
     end
   end
+  readers[i] = #given - gone < #rows / 2 and '~lane' or worker
   return #rows
 end
 
@@ -245,8 +286,8 @@ local function from(i, n)
   local function left()
     return math.min(n - (#given - before), room())
   end
-  while left() > 0 and scans > 0 do
-    local seen = scans
+  while left() > 0 and scans() > 0 do
+    local seen = scanned
     due_retries(i, left())
     if left() > 0 then
       turns(i, left())
@@ -255,7 +296,7 @@ local function from(i, n)
     if left() > 0 then
       read = fresh(i, left())
     end
-    if scans == seen and read == 0 then
+    if scanned == seen and read == 0 then
       break
     end
   end
@@ -309,7 +350,7 @@ elseif streams == 1 then
   from(1, want)
 else
   bulk_waits = waits(2)
-  while room() > 0 and scans > 0 do
+  while room() > 0 and scans() > 0 do
     local got = 0
     if bulk_waits and gate.streak >= 9 then
       -- One take in ten is bulk's, line and reserve notwithstanding (design section 4).
@@ -345,7 +386,7 @@ end
 if why == 'empty' then
   if #given >= want then
     why, ask_in = 'full', 0
-  elseif scans <= 0 then
+  elseif scans() <= 0 then
     why, ask_in = 'more', 0
   elseif one < 1 then
     why, ask_in, watch = 'paused', 500, 0
