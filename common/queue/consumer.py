@@ -106,6 +106,8 @@ class Consumer:
         self._capacity = capacity
         self._recheck_s = recheck_s
         self._wake = asyncio.Event()
+        # Waits for nothing but a new entry: the last take gave all that may start.
+        self._content = False
         self._stopping = False
         self._grouped = False
         self._twice: set[asyncio.Task[None]] = set()
@@ -268,12 +270,18 @@ class Consumer:
             wait_s=2 * self.gate.limits.window_s + self.gate.limits.timeout_s,
             alive=lambda: self._lease.holds(worker),
         )
+        nothing_left = False
         try:
             outcome = await self._outcome(entry, permit)
             await self._settler.settle(Finished(entry, number, worker, permit, outcome))
+            # The last of all: there is nothing to take, and of a new entry the waker tells.
+            nothing_left = self._content and self._settler.left == 0
         finally:
             del self.running[(number, entry.entry_id)]
-            self._wake.set()
+            if nothing_left:
+                self.held = 0
+            else:
+                self._wake.set()
 
     async def _outcome(self, entry: Entry, permit: Permit) -> Outcome:
         try:
@@ -309,7 +317,9 @@ class Consumer:
         wait_s = recheck_s if taken.ask_in_s is None else min(taken.ask_in_s, recheck_s)
         if taken.why == "slots":
             wait_s = min(wait_s, _SLOT_POLL_S)
+        self._content = taken.why == "empty"
         await self._sleep(max(wait_s, 0.001))
+        self._content = False
         self._waker.forget(self._stream_names)
 
 

@@ -160,6 +160,8 @@ class Settler:
         self._base_keys += [*gate.keys, streams[0].dead, keys.events.stream, keys.messages]
         self._waiting: list[tuple[Finished, asyncio.Future[str]]] = []
         self._flushing: asyncio.Task[None] | None = None
+        # How many entries the streams held after the last settlement; -1 where nobody knows.
+        self.left = -1
         self._tally = Tally(keys.user_id, "commands" if self._commands else "events")
         self._log = log.logger(__name__).bind(account=keys.user_id)
 
@@ -217,7 +219,7 @@ class Settler:
         items.sort(key=lambda item: _ORDER[item[1]["action"]])
         channel = self._keys.done if self._commands else ""
         try:
-            replies = await scripts.SETTLE(
+            replies, self.left = await scripts.SETTLE(
                 self._connections.commands,
                 keys,
                 [

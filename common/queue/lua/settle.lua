@@ -6,7 +6,7 @@
 --              items as one JSON list, sorted done, retry, dead (R17). An item: {stream, id, lane, permit, token, how,
 --              action, record, fields} and where it applies {passed, after_ms, tries, message, sent, dead, callback,
 --              ended, listed}
--- Reply        {one of ok | lost | refused per item}
+-- Reply        {{one of ok | lost | refused per item}, entries left in all streams (-1: a group is gone)}
 -- Safe at OOM: done and retry pass; dead is refused where it comes first, and the entry stays pending (R15)
 -- Owner-checked: an item whose entry is not pending for this worker is `lost` and changes nothing (R21); where the
 --              whole group is gone nobody else can own it, so a finished entry is deleted all the same
@@ -146,4 +146,8 @@ end
 if opened then
   gate.free()
 end
-return replies
+local left = 0
+for i = 1, streams do
+  left = left >= 0 and held[i] and left + redis.call('XLEN', key(i, STREAM)) or -1
+end
+return { replies, left }
