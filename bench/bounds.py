@@ -10,23 +10,23 @@ from typing import Final
 
 BOUNDS: Final[Mapping[str, str]] = {
     "webhooks": """\
-The ingress process. About a quarter is our own work (secret, parsing, dedupe, record), the rest uvicorn and the two
-writes of an answer to the socket, which the ceiling pays as well.""",
+The ingress process. About a quarter of its time is our own work (secret, parsing, dedupe, record), a sixth the group
+commit, a tenth Litestar's routing; the rest is uvicorn and the write of an answer to the socket, which the ceiling pays
+as well.""",
     "webhooks-paced": """\
 At this rate nothing is busy: a webhook waits for the group commit under way, then for its own, and each wakes the other
 process. The plain XADD of the others is one such wait.""",
     "sends": """\
-The ingress process: some 150 us of its time a send, beside 20 of the server's. Litestar's routing, parameters,
-dependencies and response are two thirds of it. The rest is checking the body, the record, and the hand-over to the
-group commit. A plain ASGI route, as the webhook's, would be faster, and lose parameters, checks and documentation that
-come from one place.""",
+The ingress process, some five times as busy with a send as the server. Litestar's routing, parameters and dependencies
+are two fifths of it, uvicorn and the write of the answer to the socket a third. The rest is checking the body, the
+record, and the hand-over to the group commit. A plain ASGI route, as the webhook's, would be faster, and lose
+parameters, checks and documentation that come from one place.""",
     "sends-with-key": """\
 As without a key: the key is looked up and kept by the same script, and the request is hashed.""",
     "bulk": """\
-Ingress and server in equal parts: about 35 us a message here (its id, its fields twice, for the entry and for the
-record, and their packing) and 25 to 30 us there (XADD, HSET of nine fields, GET and SET of the key from a script, which
-converts some forty values). They work side by side: the next 500 are made ready while 256 at a time are stored. A
-pipeline of bare XADDs needs neither record nor key, and is what the others do.""",
+The server: XADD, HSET of ten fields, XADD to the index of messages, GET and SET of the key, all called from a script,
+are about twice what a message costs the ingress. The two work side by side: the next 512 are made ready while 256 at a
+time are stored. A pipeline of bare XADDs needs neither record nor index nor key, and is what the others do.""",
     "drained": """\
 The server first. Settling an entry writes its record (HSET, PEXPIRE, PUBLISH), and a call from a script costs more than
 such a command itself; lane, gate and owner check go in batches. Our own Python takes about two thirds of the server's
