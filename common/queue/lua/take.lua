@@ -251,6 +251,8 @@ for i = 1, streams do
 end
 
 local asked = false
+
+-- Reads up to n new entries; says whether there were fewer.
 local function fresh(i, n)
   local reader = readers[i]
   asked = asked or i == 1
@@ -261,7 +263,7 @@ local function fresh(i, n)
   end
   local reply = redis.call('XREADGROUP', 'GROUP', group, reader, 'COUNT', n, 'STREAMS', key(i, STREAM), '>')
   if not reply then
-    return 0
+    return true
   end
   local rows = reply[1][2]
   local lanes = {}
@@ -277,8 +279,10 @@ local function fresh(i, n)
     end
   end
   readers[i] = #given - gone < #rows / 2 and '~lane' or worker
-  return #rows
+  return #rows < n
 end
+
+local spent = {}
 
 -- Up to n entries of stream i; returns how many were given out.
 local function from(i, n)
@@ -286,19 +290,14 @@ local function from(i, n)
   local function left()
     return math.min(n - (#given - before), room())
   end
-  while left() > 0 and scans() > 0 do
-    local seen = scanned
-    due_retries(i, left())
+  while not spent[i] and left() > 0 and scans() > 0 do
+    local seen, most = scanned, left()
+    due_retries(i, most)
     if left() > 0 then
       turns(i, left())
     end
-    local read = 0
-    if left() > 0 then
-      read = fresh(i, left())
-    end
-    if scanned == seen and read == 0 then
-      break
-    end
+    -- Where all of them together had less than was asked for, there is nothing more.
+    spent[i] = left() > 0 and fresh(i, left()) and scanned - seen < most
   end
   flush(i)
   return #given - before
