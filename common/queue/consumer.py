@@ -305,6 +305,9 @@ class Consumer:
             self.gate.over(permit)
 
     async def _idle(self, taken: Taken) -> None:
+        if taken.entries:
+            # What follows is for the next ones: handlers begin first.
+            await asyncio.sleep(0)
         if taken.why in ("full", "more"):
             # New work may be there at once; a full house waits for a task to end.
             return
