@@ -29,8 +29,8 @@ are about twice what a message costs the ingress. The two work side by side: the
 time are stored. A pipeline of bare XADDs needs neither record nor index nor key, and is what the others do.""",
     "drained": """\
 The server first. Settling an entry writes its record (HSET, PEXPIRE, PUBLISH), and a call from a script costs more than
-such a command itself; lane, gate and owner check go in batches. Our own Python takes about two thirds of the server's
-time, and the two take turns.""",
+such a command itself; lane, gate and owner check go in batches. Our own Python takes nearly as long, beside the server:
+while that settles 32 the next are made ready.""",
     "latency": """\
 Three trips to the server, one after the other: accept, the end of XREAD, take. Each wakes a process. A plain consumer
 group needs two, and hands a message to whoever asks, whatever else of its chat is under way.""",

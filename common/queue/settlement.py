@@ -26,7 +26,9 @@ from common.queue.tally import Tally
 from common.queue.texts import message_text
 
 RECORD_LIFE_S: Final = 72 * 3600
-_BATCH: Final = 256
+# While the server settles so many, the next are made ready here and free slots are filled. With larger batches the two
+# would take turns.
+_BATCH: Final = 32
 # What waits goes on within 2 s of Redis being back (design section 1), and this wait is the better part of it.
 _BACKOFF_MAX_S: Final = 1.0
 _JSON: Final = msgspec.json.Encoder()
