@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from common.avito.messages import Message, created_ms, is_own, is_system, mapping
-from common.queue.gate import Usage
 from common.queue.settlement import RECORD_LIFE_S
+from common.queue.usage import Usage
 from forwarder.webhook import id_of
 
 FIRST_LOOK_BACK_S: Final = 180.0

@@ -7,12 +7,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextvars import Context
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Final, Literal, Self
 
 from common import log
 from common.errors import GatewayError, NoPermit
@@ -20,6 +20,7 @@ from common.queue import scripts
 from common.queue.connection import Connections
 from common.queue.keys import AccountKeys
 from common.queue.scripts import Argument
+from common.queue.usage import Usage, read_usage
 
 MARGIN_S: Final = 2.0
 _STALE_S: Final = 1.0
@@ -44,48 +45,6 @@ class Limits:
     connections: int
     timeout_s: float
     reserve: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """
-    Since when (unix ms) an operator holds the queue before a gate, by whom and why; the words are the operator's own.
-    """
-
-    since_ms: int
-    by: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """
-    The gate as it is now; `limit` None means no rate, `hold` None that nobody holds it.
-    """
-
-    tokens_out: int
-    limit: int | None
-    slots_open: int
-    max_connections: int
-    paused_ms: int
-    reason: str
-    hold: Hold | None = None
-
-
-def read_usage(reply: list[Any], limit: int | None, max_connections: int) -> Usage:
-    """
-    Read what `lua/shared/usage.lua` replies.
-    """
-    tokens_out, slots_open, paused_ms, reason, *held = reply
-    return Usage(tokens_out, limit, slots_open, max_connections, paused_ms, reason, read_hold(held))
-
-
-def read_hold(fields: Sequence[str | None]) -> Hold | None:
-    """
-    Read the fields `held_since`, `held_by`, `held_why` of a gate; None when nobody holds it.
-    """
-    since, by, why = fields
-    return Hold(int(since), by or "", why or "") if since else None
 
 
 class Gate:

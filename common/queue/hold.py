@@ -13,9 +13,9 @@ from redis.asyncio import Redis
 
 from common.queue import scripts
 from common.queue.connection import Connections, mapped
-from common.queue.gate import Hold, read_hold
 from common.queue.keys import SIDES, AccountKeys, Side
 from common.queue.look import Look
+from common.queue.usage import Hold, read_hold
 
 Direction = Side
 """

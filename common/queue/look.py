@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from common.queue import scripts
 from common.queue.connection import Connections
-from common.queue.gate import Usage, read_usage
 from common.queue.keys import AccountKeys
+from common.queue.usage import Usage, read_usage
 from common.settings import Settings
 
 STATES: Final = ("new", "in_flight", "retrying", "behind")

@@ -16,10 +16,10 @@ from litestar_htmx import HTMXRequest
 
 from common.errors import GatewayError
 from common.log import logger
-from common.queue.gate import Usage
 from common.queue.hold import Direction
 from common.queue.keys import SIDES
 from common.queue.look import Depths
+from common.queue.usage import Usage
 from common.settings import Account
 from ingress.console.chart import Chart, chart
 from ingress.console.page import Page, account_of

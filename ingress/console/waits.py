@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from common.queue.gate import Usage
 from common.queue.hold import Direction
 from common.queue.look import Depths
+from common.queue.usage import Usage
 
 Level = Literal["good", "wait", "bad"]
 

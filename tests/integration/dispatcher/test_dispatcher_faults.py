@@ -9,8 +9,8 @@ import time
 import pytest
 
 from common.queue.entry import Tries
-from common.queue.gate import Usage
 from common.queue.keys import AccountKeys
+from common.queue.usage import Usage
 from sandbox import AvitoFault
 from tests.integration.dispatcher.gateway import Gateway, Start, until
 

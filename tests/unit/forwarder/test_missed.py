@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.queue.gate import Usage
+from common.queue.usage import Usage
 from forwarder import missed, webhook
 from forwarder.missed import Bounds, Compared, Unread
 

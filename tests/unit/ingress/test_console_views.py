@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from common.queue.gate import Hold, Usage
 from common.queue.history import Flow
 from common.queue.look import Depths
+from common.queue.usage import Hold, Usage
 from common.settings import load
 from ingress.console import navigation
 from ingress.console.chart import HEIGHT, STEP, chart, nice
