@@ -127,13 +127,20 @@ class Gate:
         Look at the gate twice in each window while requests last. After a loss of its state nobody goes for a window:
         what outlasts that is entered anew before (R43).
         """
+        entered: dict[str, tuple[Permit, str]] = {}
         while True:
             await asyncio.sleep(self.limits.window_s / 2)
-            if not self._under_way:
+            entered |= {permit.name: (permit, permit.mark) for permit in self._under_way}
+            if not entered:
                 return
-            entered = [part for permit in self._under_way for part in (permit.name, permit.current, permit.mark)]
+            named = [part for name, (permit, mark) in entered.items() for part in (name, permit.current, mark)]
             try:
-                self.told(*await scripts.KEEP(self._connections.commands, self.keys, [*self.arguments, *entered]))
+                self.told(*await scripts.KEEP(self._connections.commands, self.keys, [*self.arguments, *named]))
+                for name, (permit, mark) in entered.items():
+                    # One that ended meanwhile may have been closed before it was entered: its slot would stay.
+                    if permit not in self._under_way and mark != self.mark:
+                        await self.finish(name, permit.current, permit.how, passed=False)
+                entered.clear()
             except GatewayError as error:
                 self._log.info("gate.keep_failed", error=str(error))
 

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 
 from common.errors import NoPermit
+from common.queue import scripts
 from common.queue.entry import Entry
 from common.queue.gate import Limits, Permit
 from common.queue.outcomes import Done, Outcome, Release
@@ -275,6 +277,34 @@ async def test_a_request_that_outlasts_the_loss_of_the_gate_still_counts(queue: 
     async with await other.acquire(wait_s=5.0) as first, await other.acquire(wait_s=5.0):
         await first.token()
         assert time.monotonic() - ended_s >= 0.95
+
+
+async def test_a_request_that_ends_while_it_is_entered_anew_leaves_no_slot(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Its end may overtake the call that tells a gate without state of it.
+    """
+    gate = queue.gate(Limits(requests=2, window_s=0.2, connections=2, timeout_s=30.0))
+    entering, ended, keep = asyncio.Event(), asyncio.Event(), scripts.KEEP
+
+    async def late(*call: Any) -> Any:
+        entering.set()
+        await ended.wait()
+        return await keep(*call)
+
+    monkeypatch.setattr(scripts, "KEEP", late)
+    permit = await gate.acquire(wait_s=1.0)
+    await permit.token()
+    await queue.connections.commands.delete(*gate.keys)
+    await asyncio.wait_for(entering.wait(), 3)
+    permit.ended()
+    await permit.release()
+    ended.set()
+    assert gate._keeping is not None
+    await asyncio.wait_for(gate._keeping, 3)
+
+    assert 0 == (await gate.usage()).slots_open
 
 
 async def test_a_release_costs_no_attempt(queue: Queue) -> None:
