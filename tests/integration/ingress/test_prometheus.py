@@ -30,7 +30,6 @@ RUNBOOK = ROOT / "docs/runbook.md"
 DOCUMENT = ROOT / "docs/metrics.md"
 
 ACCOUNTS = 50
-MOST_MS = 20.0
 # As many series as a busy installation has: each family of an account with so many combinations of its other labels.
 COMBINATIONS = 4
 
@@ -204,10 +203,11 @@ async def _raw(gateway: Gateway, path: str) -> bytes:
     return answer
 
 
-async def test_fifty_accounts_are_scraped_within_20_ms(serve: Serve, tmp_path: Path) -> None:
+async def test_a_scrape_of_fifty_accounts_costs_a_quarter_of_reading_it(serve: Serve, tmp_path: Path) -> None:
     """
-    With everything counted for each of them: the best of thirty, by the processor time of the whole test, since the
-    machine has other work. Its client reads without parsing.
+    With everything counted for each of them, by the processor time of the whole test, since the machine has other work:
+    the best of thirty scrapes, whose client reads without parsing, beside the best of three times that Prometheus' own
+    library for Python reads one.
     """
     listed = [
         f'[[account]]\nuser_id = {200_000_000 + n}\nclient_id = "a"\nclient_secret = "b"\n' for n in range(1, ACCOUNTS)
@@ -221,13 +221,18 @@ async def test_fifty_accounts_are_scraped_within_20_ms(serve: Serve, tmp_path: P
             command = {"chat_id": CHAT, "text": "x"}
             await gateway.http.post("/api/messages/send", json=command, headers={"X-Avito-Account": user_id})
         text = (await gateway.http.get("/metrics")).text
-        took_ms = []
+        scraped_s = []
         for _ in range(30):
             begun_s = time.process_time()
             assert len(await _raw(gateway, "/metrics")) > len(text)
-            took_ms.append((time.process_time() - begun_s) * 1000)
+            scraped_s.append(time.process_time() - begun_s)
+    read_s = []
+    for _ in range(3):
+        begun_s = time.process_time()
+        list(text_string_to_metric_families(text))
+        read_s.append(time.process_time() - begun_s)
 
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     assert ACCOUNTS == len(user_ids)
     assert len(lines) > len(totals) > 40 * ACCOUNTS
-    assert min(took_ms) < MOST_MS, sorted(took_ms)
+    assert 4 * min(scraped_s) < min(read_s), (scraped_s, read_s)
