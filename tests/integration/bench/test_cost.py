@@ -2,7 +2,7 @@
 What the queue and the ingress cost, as multiples of the bare mechanism measured in the same run.
 
 Processor time is compared and never the clock: a busy machine makes both slower alike. Each takes the best of several
-short rounds in turns. The bounds lie a fifth above the most that was measured, or more: what slips in unseen, as a
+short rounds in turns. The bounds lie a tenth above the most that was measured, or more: what slips in unseen, as a
 thread for each request, is noticed.
 """
 
@@ -25,16 +25,16 @@ from common.garbage import rarely_collected
 from common.settings import load
 from ingress.app import create_app
 
-ROUNDS: Final = 5
+ROUNDS: Final = 8
 ENTRIES: Final = 2000
 REQUESTS: Final = 640
 AT_ONCE: Final = 64
 
-# Measured, up to twenty busy processes beside it: 4.4 to 5.3 (once above 6.5), 2.7 to 3.5, 6.7 to 7.9, 4.5 to 5.7.
-DRAIN_MOST: Final = 8.5
-WEBHOOK_MOST: Final = 4.2
+# Measured, with other work on two slow cores beside it: 6.4 to 9.3, 2.3 to 4.0, 4.6 to 8.5, 3.5 to 5.4.
+DRAIN_MOST: Final = 11.0
+WEBHOOK_MOST: Final = 4.8
 SEND_MOST: Final = 9.5
-BULK_MOST: Final = 8.0
+BULK_MOST: Final = 6.5
 
 App = Callable[..., Awaitable[None]]
 
@@ -80,8 +80,9 @@ async def test_draining_costs_a_known_multiple_of_the_bare_mechanism(store: Stor
             await drain.fill(store, ENTRIES)
             own_s.append(await _cost_s(store, drain.drain_filled(store, count=ENTRIES, chats=CHATS)))
             await store.empty()
-            await bare.fill(store, ENTRIES)
-            bare_s.append(await _cost_s(store, bare.drain_filled(store, count=ENTRIES)))
+            # So little each that it takes more of them to be measured as well.
+            await bare.fill(store, 4 * ENTRIES)
+            bare_s.append(await _cost_s(store, bare.drain_filled(store, count=4 * ENTRIES)) / 4)
 
     assert min(own_s) / min(bare_s) < DRAIN_MOST
 
