@@ -28,8 +28,6 @@ from ingress.services import Services
 from ingress.storing import Pair, Stored, store, store_all
 
 STORED: Final = "Stored. It goes out as soon as the limit and the chat's order allow."
-# Two trips of the group commit.
-_CHUNK: Final = 512
 
 _log = logger(__name__)
 

@@ -19,13 +19,6 @@ class Schedule(msgspec.Struct, frozen=True):
     not_before_ms: int | None
     expires_at_ms: int | None
 
-    @property
-    def status(self) -> str:
-        """
-        Return the state a new command with this schedule is in.
-        """
-        return "queued" if self.not_before_ms is None else "scheduled"
-
 
 def schedule(options: Options, now_ms: int) -> Schedule:
     """

@@ -11,19 +11,13 @@ from typing import Any
 
 import pytest
 
-from gateway.http_server import HttpServer
+from tests.security.serving import serving
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
     """
     Answer in two pieces; at `/later` the second comes when the request's body has.
     """
-    if scope["type"] == "lifespan":
-        while True:
-            event = await receive()
-            await send({"type": f"{event['type']}.complete"})
-            if event["type"] == "lifespan.shutdown":
-                return
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
     if scope["path"] == "/later":
         await receive()
@@ -32,14 +26,8 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 @pytest.fixture(name="port")
 async def _port() -> AsyncIterator[int]:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        server = HttpServer(application, bound, grace_s=1.0)
-        task = asyncio.create_task(server.run())
-        await server.ready.wait()
-        yield bound.getsockname()[1]
-        server.stop()
-        await asyncio.wait_for(task, 10)
+    async with serving(application) as (_, port):
+        yield port
 
 
 async def first_piece(port: int, request: bytes) -> bytes:

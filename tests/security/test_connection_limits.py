@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import resource
-import socket
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from gateway import http_server
 from gateway.http_protocol import HttpProtocol
 from gateway.http_server import HttpServer
 from tests.harness import eventually
+from tests.security.serving import serving
 
 GOOD = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
@@ -74,12 +74,6 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
     """
     Read the body and answer how long it is; `/late` after 1 s, `/long` with 64 MB, `/early` before the body.
     """
-    if scope["type"] == "lifespan":
-        while True:
-            event = await receive()
-            await send({"type": f"{event['type']}.complete"})
-            if event["type"] == "lifespan.shutdown":
-                return
     size, more = 0, scope["path"] != "/early"
     while more:
         event = await receive()
@@ -97,18 +91,12 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 @pytest.fixture(name="connect")
 async def _connect(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
     monkeypatch.setattr(http_server, "HttpProtocol", Quick)
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        server = HttpServer(application, bound, grace_s=1.0)
-        task = asyncio.create_task(server.run())
-        await server.ready.wait()
-        served = Served(server, bound.getsockname()[1])
+    async with serving(application) as (server, port):
+        served = Served(server, port)
         yield served
         for _, writer in served.made:
             writer.transport.abort()
         await asyncio.gather(*(writer.wait_closed() for _, writer in served.made), return_exceptions=True)
-        server.stop()
-        await asyncio.wait_for(task, 10)
 
 
 async def answer(reader: asyncio.StreamReader) -> bytes:
