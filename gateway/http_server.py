@@ -24,6 +24,7 @@ from gateway.service import Manager, handed_socket
 WORKERS_APP: Final = "ingress.app:from_environment"
 BACKLOG: Final = 2048
 OPEN_FILES: Final = 65_536
+_TURNS_TO_CONNECT: Final = 3
 _ANY: Final = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
@@ -108,6 +109,18 @@ class HttpServer(uvicorn.Server):
         Serve; return when all requests under way have their answer, or the grace is over.
         """
         await self.serve([self.bound])
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """
+        Let nobody in any more, then close the door: asyncio drops who has been accepted but has no transport yet when
+        the listening socket closes. A transport and its protocol are made within two turns.
+        """
+        loop = asyncio.get_running_loop()
+        for listening in (one for server in self.servers for one in server.sockets):
+            loop.remove_reader(listening.fileno())
+        for _ in range(_TURNS_TO_CONNECT):
+            await asyncio.sleep(0)
+        await super().shutdown(sockets)
 
     def stop(self) -> None:
         """

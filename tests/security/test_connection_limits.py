@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import socket
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -241,6 +242,21 @@ async def test_at_the_end_an_idle_connection_has_one_answer_more(connect: Served
     assert head.startswith(b"HTTP/1.1 200")
     assert b"connection: close" in head.lower()
     assert b"0" == await reader.read()
+
+
+async def test_who_is_let_in_at_the_very_end_is_answered(connect: Served) -> None:
+    """
+    A connection that is accepted in the turn of the loop in which the server ends is a connection like the others.
+    """
+    connect.server.stop()
+    with socket.create_connection(("127.0.0.1", connect.port), timeout=ENDS_WITHIN_S) as client:
+        client.sendall(GOOD)
+        # The server's next look at its end is due by now, so that both come in one turn.
+        time.sleep(0.2)  # noqa: ASYNC251 - the loop is to be busy
+        head = await asyncio.to_thread(client.recv, 65_536)
+
+    assert head.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" in head.lower()
 
 
 async def test_at_the_end_what_is_under_way_is_answered(connect: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -163,11 +163,11 @@ async def test_a_failing_event_is_tried_again_and_counted(
 
 
 @pytest.mark.parametrize(
-    ("fault", "attempts", "detail"),
+    ("fault", "timeout_s", "attempts", "detail"),
     [
-        (N8nFault(kind="status", status=500, count=3), "3", "HTTP 500"),
-        (N8nFault(kind="status", status=410, count=1), "1", "HTTP 410"),
-        (N8nFault(kind="hang", count=3), "3", "no answer within 0.1 s"),
+        (N8nFault(kind="status", status=500, count=3), 10.0, "3", "HTTP 500"),
+        (N8nFault(kind="status", status=410, count=1), 10.0, "1", "HTTP 410"),
+        (N8nFault(kind="hang", count=3), 0.5, "3", "no answer within 0.5 s"),
     ],
     ids=["500", "410", "hang"],
 )
@@ -177,6 +177,7 @@ async def test_an_event_n8n_does_not_take_becomes_a_dead_letter(
     running: Running,
     events: Events,
     fault: N8nFault,
+    timeout_s: float,
     attempts: str,
     detail: str,
 ) -> None:
@@ -186,7 +187,7 @@ async def test_an_event_n8n_does_not_take_becomes_a_dead_letter(
     sandbox.faults.add(fault)
     await events.message("u2i-a", "bad")
     await events.message("u2i-a", "good")
-    async with running(configure(enrich_wait=0, forward_max_attempts=3, forward_timeout=0.1)):
+    async with running(configure(enrich_wait=0, forward_max_attempts=3, forward_timeout=timeout_s)):
         [letter] = await events.dead()
         received = await sandbox.n8n.wait_for(lambda calls: bool(calls) and texts(list(calls))[-1] == "good")
 
