@@ -60,7 +60,7 @@ demo: install ## show a 429, a lost answer, n8n down and a killed worker heal
 
 .PHONY: test
 test: $(VENV)/.dev ## run the suite, but for chaos and bench
-	PYTEST_XDIST_AUTO_NUM_WORKERS=$(WORKERS) $(BIN)/python -m pytest -n auto --dist worksteal
+	PYTEST_XDIST_AUTO_NUM_WORKERS=$(WORKERS) $(BIN)/python -m pytest -n auto
 
 .PHONY: check
 check: $(VENV)/.dev ## lint, formatting, types, spelling, lock files
@@ -115,7 +115,7 @@ chaos: $(VENV)/.dev ## run the tests with killed processes and broken connection
 
 .PHONY: console
 console: $(VENV)/.dev ## run the tests of the console in Chromium; without one say so
-	$(BIN)/python -m pytest -m browser -n auto --dist worksteal -rs tests/console
+	$(BIN)/python -m pytest -m browser -n auto -rs tests/console
 
 .PHONY: screenshots
 screenshots: $(VENV)/.dev ## take the pictures of docs/console.md anew

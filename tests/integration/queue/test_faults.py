@@ -190,9 +190,9 @@ async def test_a_lost_reply_of_take_is_found_again_soon_after_an_outage(queue: Q
     """
     recorder = Recorder()
     async with queue.running(recorder, life_s=10.0) as role:
-        await eventually(lambda: role.lease.fresh)
-        assert not role.lease.may_bury
         (consumer,) = role.consumers
+        await eventually(lambda: role.lease.fresh and consumer._grouped)
+        assert not role.lease.may_bury
         async with consumer.taking:
             await queue.send("m1")
             keys = [*queue.keys.commands.indexes, *queue.keys.bulk.indexes, *queue.gate().keys]
