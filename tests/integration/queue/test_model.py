@@ -814,7 +814,8 @@ def _machines(url: str) -> Iterator[None]:
     with asyncio.Runner() as runner:
 
         async def connected() -> Connections:
-            return connect(url)
+            # Collecting the garbage of what Hypothesis remembers of thousands of examples takes longer than Redis may.
+            return connect(url, timeout_s=60.0)
 
         _QueueMachine.runner = runner
         _QueueMachine.connections = runner.run(connected())
