@@ -5,14 +5,18 @@ The ingress' HTTP server: uvicorn inside a loop that is not its own.
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import resource
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 import uvicorn
+from litestar import Litestar
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
@@ -20,8 +24,9 @@ from common.errors import GatewayError, SettingsError
 from common.settings import Settings
 from gateway.http_protocol import HttpProtocol
 from gateway.service import Manager, handed_socket
+from ingress.app import from_environment
 
-WORKERS_APP: Final = "ingress.app:from_environment"
+WORKERS_APP: Final = "gateway.http_server:worker"
 BACKLOG: Final = 2048
 OPEN_FILES: Final = 65_536
 _TURNS_TO_CONNECT: Final = 3
@@ -149,6 +154,24 @@ def serve_workers(bound: socket.socket, workers: int, redis_url: str, settings: 
     supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         raise GatewayError("An ingress worker did not start. The log tells why.")
+
+
+def worker() -> Litestar:
+    """
+    Make the application of one of several processes on a socket (`WORKERS_APP`).
+
+    It ends when the process that started it is gone: one that was killed could not tell, and its workers would answer
+    for good and keep the port.
+    """
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    return from_environment()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _options(grace_s: float) -> dict[str, Any]:

@@ -143,7 +143,7 @@ class _Traces:
 
 def from_environment() -> Litestar:
     """
-    Make the application of one uvicorn worker from the environment and `.env` (`ingress.app:from_environment`).
+    Make the application of one uvicorn worker from the environment and `.env`.
 
     Raises:
 

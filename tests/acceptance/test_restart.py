@@ -5,6 +5,7 @@ A restart refuses nobody: the listening socket outlives the ingress, and what is
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import time
 from collections import Counter
@@ -179,3 +180,22 @@ async def test_workers_share_the_socket_that_is_handed_over(running: Fleet) -> N
         process = await replaced(running, process, "ingress", "--workers", "2")
 
     assert {"200"} == set(alone()) - {"late"}, alone()
+
+
+async def test_workers_end_with_the_process_that_started_them(running: Fleet, listening: socket.socket) -> None:
+    """
+    After a kill -9 of `run ingress --workers 2` nobody answers any more: the port is free for the next one.
+    """
+    process = await running.start("ingress", "--workers", "2")
+    assert (await running.client.get("/health/live")).status_code == 200
+    await running.stop(process, signal.SIGKILL)
+    listening.close()
+
+    async def refused() -> bool:
+        try:
+            await running.client.get("/health/live", headers={"Connection": "close"})
+        except httpx.TransportError:
+            return True
+        return False
+
+    await eventually(refused)
