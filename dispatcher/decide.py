@@ -19,6 +19,8 @@ from common.settings import Settings
 
 # A held send waits for a human. So often it asks whether its echo has come.
 HELD_LOOK_S: Final = 60.0
+# How long to wait before the next look whether another worker's request has ended.
+UNDER_WAY_LOOK_S: Final = 0.5
 
 Failure = Refused | Limited | Blocked | Unauthorized | Unknown | Unsent
 Attempt = Mapping[str, object]
@@ -157,6 +159,14 @@ def held(tries: Tries) -> Retry:
     """
     error = tries.last_error if is_held(tries) else f"{_HELD}: {tries.last_error or 'a worker ended'}"
     return Retry(after_s=HELD_LOOK_S, error=error, counted=False, unknown=True)
+
+
+def under_way(tries: Tries) -> Retry:
+    """
+    Wait for another worker's request: until it ends, nobody knows whether the chat will show its message.
+    """
+    error = tries.last_error or "another worker's request is under way"
+    return Retry(after_s=UNDER_WAY_LOOK_S, error=error, counted=False, unknown=True)
 
 
 def is_held(tries: Tries) -> bool:

@@ -41,6 +41,7 @@ from dispatcher.decide import (
     not_there,
     out_of_reach,
     reconciled,
+    under_way,
 )
 from dispatcher.images import Images, NotFetched
 from dispatcher.reconcile import Found, Lookup, NotThere, OutOfReach, trace
@@ -162,6 +163,8 @@ class Sender:
         if echo is not None:
             self._looked("found")
             return reconciled(echo.message_id, clock.line("look-up", "found"))
+        if not await permit.is_alone(entry.entry_id):
+            return under_way(tries)
         if policy.ambiguous == "hold":
             if not is_held(tries):
                 self._log.warning("command.held", command_id=entry.id, chat_id=entry.chat_id, error=tries.last_error)

@@ -12,12 +12,12 @@ from contextvars import Context
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from common import log
 from common.errors import GatewayError, NoPermit
 from common.queue import scripts
-from common.queue.connection import Connections
+from common.queue.connection import Connections, mapped
 from common.queue.keys import AccountKeys
 from common.queue.scripts import Argument
 from common.queue.usage import Usage, read_usage
@@ -211,6 +211,21 @@ class Gate:
         reply = await scripts.USAGE(self._connections.commands, self.keys, [])
         return read_usage(reply, self.limits.requests, self.limits.connections)
 
+    async def is_under_way(self, entry_id: str, *, but: str) -> bool:
+        """
+        Say whether a request may be under way for this entry under a permit other than `but`.
+
+        What lasts no longer than the margin has ended: its slot is kept for what our own timeout has cut off.
+        """
+        slots = self.keys[2]
+        with mapped():
+            rows: Any = await self._connections.commands.zrange(slots, 0, -1, withscores=True)
+        now_ms = time.monotonic() * 1000 + (self._ahead_ms or 0.0)
+        return any(
+            name.startswith(f"{entry_id}/") and name != but and until_ms - now_ms > MARGIN_S * 1000
+            for name, until_ms in rows
+        )
+
     async def coming_back(self) -> list[int]:
         """
         Return in how many ms each token that is out comes back if nothing more happens to it, the soonest first.
@@ -286,6 +301,13 @@ class Permit:
         Return Redis' time now.
         """
         return self._gate.redis_ms()
+
+    async def is_alone(self, entry_id: str) -> bool:
+        """
+        Say whether no request is under way under an earlier permit of the entry. One may be when the consumer group was
+        lost: its worker goes on, and the entry is given out anew (R10).
+        """
+        return not await self._gate.is_under_way(entry_id, but=self.name)
 
     async def release(self) -> None:
         """

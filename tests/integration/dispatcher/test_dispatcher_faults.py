@@ -57,6 +57,29 @@ async def test_a_send_that_never_arrived_is_sent_again(start: Start) -> None:
     assert gateway.texts() == ["once"]
 
 
+async def test_a_request_under_way_is_waited_for_when_its_group_is_lost(start: Start) -> None:
+    """
+    After XGROUP DESTROY another worker gets what the first is just sending. Avito shows it later: it is there once.
+    """
+    gateway = await start()
+    ((first,),) = (role.consumers for role in gateway.roles)
+    keys = AccountKeys(gateway.settings.key_prefix, gateway.user_id)
+    slow = AvitoFault(kind="latency", delay_s=1.0, delay_max_s=1.0, method="POST", path=SENDS)
+    gateway.sandbox.faults.add(slow)
+    command_id = await gateway.queue("text", {"text": "once"})
+
+    async def under_way() -> bool | None:
+        return gateway.requests("/messages") > 0 or None
+
+    await until(under_way)
+    async with first.taking:
+        await gateway.connections.commands.xgroup_destroy(keys.commands.stream, "dispatcher")
+        gateway.run()
+        record = await gateway.end(command_id)
+
+    assert (record.status, record.fields["reconciled"], gateway.texts()) == ("sent", "true", ["once"])
+
+
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 @pytest.mark.parametrize("taken", [True, False])
 async def test_a_server_error_leaves_the_outcome_unknown(start: Start, status: int, taken: bool) -> None:

@@ -18,6 +18,7 @@ from common.queue.outcomes import Dead, Done, Outcome, Release, Retry
 from common.settings import Settings
 from dispatcher.decide import (
     HELD_LOOK_S,
+    UNDER_WAY_LOOK_S,
     Failure,
     Policy,
     after_failure,
@@ -30,6 +31,7 @@ from dispatcher.decide import (
     not_there,
     policy_of,
     reconciled,
+    under_way,
 )
 
 
@@ -173,6 +175,16 @@ def test_held_keeps_the_first_error() -> None:
 
     assert Retry(HELD_LOOK_S, "outcome unknown, held: late", counted=False, unknown=True) == first
     assert first == held(Tries(last_error=first.error))
+
+
+def test_waiting_for_another_request_is_no_attempt() -> None:
+    """
+    Whatever is known of earlier attempts stays, and the send stays in doubt.
+    """
+    told = "another worker's request is under way"
+
+    assert Retry(UNDER_WAY_LOOK_S, told, counted=False, unknown=True) == under_way(FIRST)
+    assert under_way(Tries(last_error="late")).error == "late"
 
 
 def test_what_was_cut_off_may_still_arrive() -> None:
