@@ -16,8 +16,8 @@ PEERS := .venv-peers
 FUZZ := .venv-fuzz
 SITE := .venv-site
 SECONDS ?= 60
-# Tests wait more than they compute: two for each core.
-WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+# Tests wait, too, and start programs that want a core: three for two cores.
+WORKERS ?= $(shell echo $$(((3 * $$(getconf _NPROCESSORS_ONLN) + 1) / 2)))
 
 .PHONY: help
 help: ## show this list

@@ -118,7 +118,7 @@ async def test_totals_are_those_of_all_processes(
         assert await running.stop(dispatcher, signal.SIGKILL) == -signal.SIGKILL
         killed = _children(ingress.pid)[0]
         os.kill(killed, signal.SIGKILL)
-        await eventually(lambda: killed not in _children(ingress.pid) and len(_children(ingress.pid)) == 2)
+        await eventually(lambda: killed not in _children(ingress.pid) and len(_children(ingress.pid)) == 2, 60)
         await running.start("dispatcher")
         await _work(running, sandbox, "second")
         await eventually(lambda: shows(2))
