@@ -163,7 +163,7 @@ class Sender:
         if echo is not None:
             self._looked("found")
             return reconciled(echo.message_id, clock.line("look-up", "found"))
-        if not await permit.is_alone(entry.entry_id):
+        if await permit.has_rival(entry.entry_id):
             return under_way(tries)
         if policy.ambiguous == "hold":
             if not is_held(tries):

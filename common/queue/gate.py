@@ -302,12 +302,12 @@ class Permit:
         """
         return self._gate.redis_ms()
 
-    async def is_alone(self, entry_id: str) -> bool:
+    async def has_rival(self, entry_id: str) -> bool:
         """
-        Say whether no request is under way under an earlier permit of the entry. One may be when the consumer group was
-        lost: its worker goes on, and the entry is given out anew (R10).
+        Say whether a request may be under way under an earlier permit of the entry. When the consumer group was lost,
+        its worker goes on, and the entry is given out anew (R10).
         """
-        return not await self._gate.is_under_way(entry_id, but=self.name)
+        return await self._gate.is_under_way(entry_id, but=self.name)
 
     async def release(self) -> None:
         """

@@ -21,7 +21,10 @@ from tests import servers
 from tests.harness import UNLIMITED, USER_ID, Queue, Recorder, eventually
 
 
-async def _take_as_a_worker_that_dies(queue: Queue, name: str, want: int = 5, limits: Limits = UNLIMITED) -> None:
+async def _take_unheard(queue: Queue, name: str, want: int = 5, limits: Limits = UNLIMITED) -> None:
+    """
+    Take, as a worker that dies before it has the reply, or loses it.
+    """
     gate = queue.gate(limits)
     for stream in (queue.keys.commands, queue.keys.bulk):
         await scripts.ENSURE(queue.connections.commands, stream.indexes, ["dispatcher"])
@@ -35,7 +38,7 @@ async def test_entries_of_a_dead_worker_are_taken_over_with_their_outcome_unknow
     """
     for n in range(3):
         await queue.send(f"m{n}", "c1")
-    await _take_as_a_worker_that_dies(queue, "dead-worker")
+    await _take_unheard(queue, "dead-worker")
     recorder = Recorder()
     async with queue.running(recorder, life_s=0.4):
         await recorder.count(3)
@@ -53,7 +56,7 @@ async def test_what_a_dead_worker_had_open_keeps_nobody_waiting(queue: Queue) ->
     limits = Limits(requests=10, window_s=60.0, connections=2, timeout_s=30.0)
     for n in range(2):
         await queue.send(f"m{n}", f"c{n}")
-    await _take_as_a_worker_that_dies(queue, "dead-worker", limits=limits)
+    await _take_unheard(queue, "dead-worker", limits=limits)
     assert (await queue.gate(limits).usage()).slots_open == 2
     recorder = Recorder()
     async with queue.running(recorder, limits, life_s=0.4):
@@ -73,7 +76,7 @@ async def test_the_third_crash_is_a_dead_letter(queue: Queue) -> None:
     accepted = await queue.send("m1")
     tries = Tries(crashes=2).model_dump_json()
     await queue.connections.commands.hset(queue.keys.commands.indexes[5], accepted.entry_id, tries)
-    await _take_as_a_worker_that_dies(queue, "dead-worker")
+    await _take_unheard(queue, "dead-worker")
     recorder = Recorder(lambda entry, _permit: Dead(entry.verdict, "three workers died with it"))
     async with queue.running(recorder, life_s=0.4):
         await eventually(queue.empty)
@@ -175,9 +178,7 @@ async def test_a_lost_reply_of_take_is_found_again(queue: Queue) -> None:
         await eventually(lambda: role.lease.fresh and consumer._grouped)
         async with consumer.taking:
             await queue.send("m1")
-            keys = [*queue.keys.commands.indexes, *queue.keys.bulk.indexes, *queue.gate().keys]
-            arguments = [2, "dispatcher", role.lease.name, 1, *queue.gate().arguments]
-            await scripts.TAKE(queue.connections.commands, keys, arguments)
+            await _take_unheard(queue, role.lease.name, want=1)
         await recorder.count(1)
         await eventually(queue.empty)
 
@@ -195,9 +196,7 @@ async def test_a_lost_reply_of_take_is_found_again_soon_after_an_outage(queue: Q
         assert not role.lease.may_bury
         async with consumer.taking:
             await queue.send("m1")
-            keys = [*queue.keys.commands.indexes, *queue.keys.bulk.indexes, *queue.gate().keys]
-            arguments = [2, "dispatcher", role.lease.name, 1, *queue.gate().arguments]
-            await scripts.TAKE(queue.connections.commands, keys, arguments)
+            await _take_unheard(queue, role.lease.name, want=1)
         await recorder.count(1, 8)
         await eventually(queue.empty)
 
