@@ -4,34 +4,18 @@ The command line. Exit codes: 0, 1 failure, 2 usage or settings.
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import rich_click as click
 from click.shell_completion import get_completion_class
 
-from common import log
 from common.errors import GatewayError, SettingsError
+from gateway.command import ACCOUNT, AS_JSON, end_with
+from gateway.dead_commands import dead
 from gateway.profile import read_profile
 from gateway.version import version
-
-if TYPE_CHECKING:
-    from common.queue.choice import Filter
-    from gateway.dead import Chosen
-
-FILTER = click.option(
-    "--filter",
-    "filters",
-    multiple=True,
-    metavar="FIELD=VALUE",
-    help="Those whose field is that; FIELD~PART: contains that. May be repeated, such as reason=rejected.",
-)
-ACCOUNT = click.option("--account", "user_id", metavar="ID", help="Avito account; the default is AVITO_USER_ID.")
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="For programs: JSON on standard output.")
-SIDE = click.option("--side", type=click.Choice(["commands", "events"]), help="Towards Avito, or towards n8n; both.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -70,7 +54,7 @@ def demo() -> None:
     """
     from gateway import demo as story  # noqa: PLC0415
 
-    raise SystemExit(_run(story.tell()))
+    end_with(story.tell())
 
 
 @cli.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -111,7 +95,7 @@ def send(chat_id: str, text: str, timeout_s: float, user_id: str | None, *, wait
     """
     from gateway import send as sending  # noqa: PLC0415
 
-    raise SystemExit(_run(sending.send(chat_id, text, user_id, wait_s=timeout_s if wait else None, as_json=as_json)))
+    end_with(sending.send(chat_id, text, user_id, wait_s=timeout_s if wait else None, as_json=as_json))
 
 
 @cli.command()
@@ -129,7 +113,7 @@ def bulk(path: Path, batch: str | None, user_id: str | None, *, no_wait: bool, a
     """
     from gateway import bulk as sending  # noqa: PLC0415
 
-    raise SystemExit(_run(sending.send(path, user_id, batch=batch, wait=not no_wait, as_json=as_json)))
+    end_with(sending.send(path, user_id, batch=batch, wait=not no_wait, as_json=as_json))
 
 
 @cli.command()
@@ -142,7 +126,7 @@ def status(message_id: str, user_id: str | None, *, as_json: bool) -> None:
     """
     from gateway import status as record  # noqa: PLC0415
 
-    raise SystemExit(_run(record.show(message_id, user_id, as_json=as_json)))
+    end_with(record.show(message_id, user_id, as_json=as_json))
 
 
 @cli.command()
@@ -158,7 +142,7 @@ def resolve(command_id: str, outcome: str, message_id: str | None, user_id: str 
         raise click.UsageError("Only what was sent has a --message-id.")
     from gateway import status as record  # noqa: PLC0415
 
-    raise SystemExit(_run(record.resolve(command_id, user_id, message_id, is_sent=outcome == "sent")))
+    end_with(record.resolve(command_id, user_id, message_id, is_sent=outcome == "sent"))
 
 
 @cli.command()
@@ -172,7 +156,7 @@ def tail(chat_id: str | None, user_id: str | None, *, no_text: bool, as_json: bo
     """
     from gateway import tail as following  # noqa: PLC0415
 
-    raise SystemExit(_run(following.follow(user_id, chat_id=chat_id, as_json=as_json, with_text=not no_text)))
+    end_with(following.follow(user_id, chat_id=chat_id, as_json=as_json, with_text=not no_text))
 
 
 DIRECTION = click.argument("direction", required=False, type=click.Choice(["commands", "events"]))
@@ -190,7 +174,7 @@ def pause(direction: Any, why: str, user_id: str | None) -> None:
     """
     from gateway import hold  # noqa: PLC0415
 
-    raise SystemExit(_run(hold.hold(direction, user_id, why=why)))
+    end_with(hold.hold(direction, user_id, why=why))
 
 
 @cli.command()
@@ -202,7 +186,7 @@ def resume(direction: Any, user_id: str | None) -> None:
     """
     from gateway import hold  # noqa: PLC0415
 
-    raise SystemExit(_run(hold.resume(direction, user_id)))
+    end_with(hold.resume(direction, user_id))
 
 
 @cli.command()
@@ -220,7 +204,7 @@ def erase(chat_id: str, user_id: str | None, *, yes: bool, as_json: bool) -> Non
 
     if not yes:
         click.confirm(f"Remove what is kept of chat {chat_id} for good?", abort=True)
-    raise SystemExit(_run(erasing.erase(chat_id, user_id, as_json=as_json)))
+    end_with(erasing.erase(chat_id, user_id, as_json=as_json))
 
 
 @cli.command()
@@ -232,7 +216,7 @@ def subscribe(url: str, user_id: str | None) -> None:
     """
     from gateway import subscribe as subscribing  # noqa: PLC0415
 
-    raise SystemExit(_run(subscribing.subscribe(url, user_id)))
+    end_with(subscribing.subscribe(url, user_id))
 
 
 @cli.command()
@@ -245,7 +229,7 @@ def doctor(user_id: str | None, *, fix: bool, as_json: bool) -> None:
     """
     from gateway import doctor as checks  # noqa: PLC0415
 
-    raise SystemExit(_run(checks.run(user_id, fix=fix, as_json=as_json)))
+    end_with(checks.run(user_id, fix=fix, as_json=as_json))
 
 
 @cli.command()
@@ -256,7 +240,7 @@ def backup(path: Path) -> None:
     """
     from gateway import backup as copying  # noqa: PLC0415
 
-    raise SystemExit(_run(copying.make(path)))
+    end_with(copying.make(path))
 
 
 @cli.command()
@@ -272,120 +256,7 @@ def completion(shell: str) -> None:
     click.echo(made(cli, {}, "avito-gateway", "_AVITO_GATEWAY_COMPLETE").source())
 
 
-@cli.group()
-def dead() -> None:
-    """
-    Dead letters: what could not be delivered, with the reason.
-    """
-
-
-@dead.command("list")
-@AS_JSON
-@click.option("--count", default=100, show_default=True, type=click.IntRange(1), help="Newest first, so many a side.")
-@FILTER
-@SIDE
-@ACCOUNT
-def dead_list(count: int, filters: tuple[Any, ...], side: Any, user_id: str | None, *, as_json: bool) -> None:
-    """
-    List the newest dead letters, without their texts; --json gives one object a line.
-    """
-    from gateway import dead as graves  # noqa: PLC0415
-
-    raise SystemExit(_run(graves.show_list(side, user_id, count=count, filters=_filters(filters), as_json=as_json)))
-
-
-@dead.command("show")
-@click.argument("dead_ids", metavar="ID...", nargs=-1, required=True)
-@SIDE
-@ACCOUNT
-def dead_show(dead_ids: tuple[str, ...], side: Any, user_id: str | None) -> None:
-    """
-    Show dead letters whole, texts included, as JSON.
-    """
-    from gateway import dead as graves  # noqa: PLC0415
-
-    raise SystemExit(_run(graves.show(dead_ids, side, user_id)))
-
-
-@dead.command("redrive")
-@click.argument("dead_ids", metavar="[ID...]", nargs=-1)
-@click.option("--all", "is_all", is_flag=True, help="All there are now.")
-@click.option("--rate", "rate_per_min", type=click.FloatRange(0, min_open=True), help="At most so many a minute.")
-@FILTER
-@AS_JSON
-@SIDE
-@ACCOUNT
-def dead_redrive(
-    dead_ids: tuple[str, ...],
-    rate_per_min: float | None,
-    filters: tuple[Any, ...],
-    side: Any,
-    user_id: str | None,
-    *,
-    is_all: bool,
-    as_json: bool,
-) -> None:
-    """
-    Put dead letters back into their queue.
-    """
-    from gateway import dead as graves  # noqa: PLC0415
-
-    chosen = _chosen(dead_ids, filters, is_all=is_all)
-    raise SystemExit(_run(graves.redrive(chosen, side, user_id, rate_per_min=rate_per_min, as_json=as_json)))
-
-
-@dead.command("drop")
-@click.argument("dead_ids", metavar="[ID...]", nargs=-1)
-@click.option("--all", "is_all", is_flag=True, help="All there are now.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@FILTER
-@AS_JSON
-@SIDE
-@ACCOUNT
-def dead_drop(
-    dead_ids: tuple[str, ...],
-    filters: tuple[Any, ...],
-    side: Any,
-    user_id: str | None,
-    *,
-    is_all: bool,
-    yes: bool,
-    as_json: bool,
-) -> None:
-    """
-    Delete dead letters for good.
-    """
-    from gateway import dead as graves  # noqa: PLC0415
-
-    chosen = _chosen(dead_ids, filters, is_all=is_all)
-    if not dead_ids and not yes:
-        click.confirm(f"Delete {'all dead letters' if is_all else 'what fits'} for good?", abort=True)
-    raise SystemExit(_run(graves.drop(chosen, side, user_id, as_json=as_json)))
-
-
-def _filters(texts: tuple[str, ...]) -> tuple[Filter, ...]:
-    from common.queue.choice import Filter  # noqa: PLC0415
-
-    try:
-        return tuple(Filter.parse(text) for text in texts)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--filter") from None
-
-
-def _chosen(dead_ids: tuple[str, ...], filters: tuple[str, ...], *, is_all: bool) -> Chosen:
-    from gateway.dead import Chosen  # noqa: PLC0415
-
-    if bool(dead_ids) + bool(filters) + is_all != 1:
-        raise click.UsageError("Name dead letters, or say --filter, or --all.")
-    return Chosen(dead_ids, _filters(filters))
-
-
-def _run(work: Coroutine[Any, Any, int]) -> int:
-    """
-    Run one command; its answer goes to standard output, so the logs keep to what matters.
-    """
-    log.configure("console", "warning")
-    return asyncio.run(work)
+cli.add_command(dead)
 
 
 def main() -> None:
