@@ -50,10 +50,11 @@ from dispatcher.reconcile import Found, Lookup, NotThere, OutOfReach, trace
 @dataclass(frozen=True, slots=True)
 class _Clock:
     """
-    When an attempt began, for its line in the timeline.
+    When an attempt began: by Redis' clock, for its line in the timeline, and by the gate's.
     """
 
     at_ms: int
+    gate_ms: int
     begun_s: float = field(default_factory=time.monotonic)
 
     def line(self, step: str, outcome: str, *, status: int | None = None, error: str | None = None) -> Attempt:
@@ -221,7 +222,13 @@ class Sender:
         outcome = after_failure(found, entry.tries, self._policy, attempt, takes_effect=True)
         if isinstance(found, Unknown) and isinstance(outcome, Retry):
             known_by = picture.trace if picture else None
-            return replace(outcome, since_ms=clock.at_ms, theirs_since_ms=theirs_ms, trace=known_by)
+            return replace(
+                outcome,
+                since_ms=clock.at_ms,
+                gate_since_ms=clock.gate_ms,
+                theirs_since_ms=theirs_ms,
+                trace=known_by,
+            )
         return outcome
 
     async def _repeat(self, entry: Entry, call: Call, permit: Permit) -> Outcome:
@@ -243,4 +250,4 @@ class Sender:
 
 
 def _clock(permit: Permit, entry: Entry) -> _Clock:
-    return _Clock(permit.redis_ms() or entry.taken_ms)
+    return _Clock(permit.redis_ms() or entry.taken_ms, permit.gate_ms())

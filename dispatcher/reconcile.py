@@ -39,6 +39,8 @@ from dispatcher.decide import Failure
 
 # Avito counts whole seconds, in `created` and in Date alike.
 SLACK_MS: Final = 2_000
+# Replies take their time, so what this process takes for Redis' time lags a little. More than this is a step.
+STEP_MS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +66,45 @@ class OutOfReach:
     """
 
 
-def unknown_since_ms(entry: Entry) -> int:
+@dataclass(frozen=True, slots=True)
+class Now:
+    """
+    What the clocks say: Redis', and the gate's, which no step of Redis' moves (R41).
+    """
+
+    redis_ms: int
+    gate_ms: int
+
+
+def unknown_since_ms(entry: Entry, now: Now) -> int:
     """
     Return when the first attempt of unknown outcome began, by Redis' clock; at the earliest when the entry came.
+
+    Where that clock has been set back since, an echo that came after the attempt may have an earlier time than was
+    noted at the attempt: then this is the attempt's time by the clock as it goes now.
     """
-    if entry.tries.unknown_since_ms is not None:
-        return entry.tries.unknown_since_ms
-    return int(entry.entry_id.partition("-")[0])
+    noted_ms = entry.tries.unknown_since_ms
+    if noted_ms is None:
+        return int(entry.entry_id.partition("-")[0])
+    if entry.tries.gate_since_ms is None:
+        return noted_ms
+    turned_ms = now.redis_ms - (now.gate_ms - entry.tries.gate_since_ms)
+    return turned_ms if noted_ms - turned_ms > STEP_MS else noted_ms
 
 
-def by_avitos_clock(entry: Entry, *, avito_ms: int | None, redis_ms: int) -> int:
+def by_avitos_clock(entry: Entry, now: Now, *, avito_ms: int | None) -> int:
     """
-    Return from when on a message counts, by Avito's clock: what was noted at the attempt, else Redis' time of it turned
-    by what both clocks say now. Avito's is rather too early (`Avito.now_ms`), and so is this.
+    Return from when on a message counts, by Avito's clock: what was noted at the attempt, else what both sides say now
+    less the time since the attempt. Avito's is rather too early (`Avito.now_ms`), and so is this.
     """
-    if entry.tries.theirs_since_ms is not None:
-        return entry.tries.theirs_since_ms - SLACK_MS
-    ahead_ms = 0 if avito_ms is None else avito_ms - redis_ms
-    return unknown_since_ms(entry) + ahead_ms - SLACK_MS
+    tries = entry.tries
+    if tries.theirs_since_ms is not None:
+        return tries.theirs_since_ms - SLACK_MS
+    if tries.gate_since_ms is not None:
+        ago_ms = now.gate_ms - tries.gate_since_ms
+    else:
+        ago_ms = now.redis_ms - unknown_since_ms(entry, now)
+    return (now.redis_ms if avito_ms is None else avito_ms) - ago_ms - SLACK_MS
 
 
 def is_result(message: Message, command: Send, user_id: str) -> bool:
@@ -149,13 +172,13 @@ class Lookup:
         Return the message that Avito has already told us of; asks Redis alone.
         """
         content_type, content = ("text", {"text": command.text}) if isinstance(command, SendText) else ("image", {})
-        avito_ms = self._avito.now_ms()
+        now, avito_ms = _now(permit), self._avito.now_ms()
         is_dated = avito_ms is not None or entry.tries.theirs_since_ms is not None
-        created_ms = by_avitos_clock(entry, avito_ms=avito_ms, redis_ms=permit.redis_ms()) if is_dated else None
+        created_ms = by_avitos_clock(entry, now, avito_ms=avito_ms) if is_dated else None
         found = await self._receipts.echo(
             self._account.user_id,
             entry.chat_id,
-            unknown_since_ms(entry),
+            unknown_since_ms(entry, now),
             fingerprint(content_type, content),
             created_since_ms=created_ms,
         )
@@ -178,15 +201,20 @@ class Lookup:
                 # An empty page would mean: not there, send again.
                 return Unknown("the answer is no list of messages", answer.status)
             if since_ms is None:
-                since_ms = by_avitos_clock(entry, avito_ms=answer.server_ms, redis_ms=permit.redis_ms())
+                since_ms = by_avitos_clock(entry, _now(permit), avito_ms=answer.server_ms)
             page = messages_of(answer.body)
             seen += candidates(page, command, user_id, since_ms)
             is_whole = reached(page, since_ms) or not has_more(answer.body, limit=calls.PAGE)
             if is_whole:
                 break
         ids = [str(message["id"]) for message in seen]
-        others = await self._receipts.others(user_id, entry.chat_id, ids, unknown_since_ms(entry))
+        begun_ms = unknown_since_ms(entry, _now(permit))
+        others = await self._receipts.others(user_id, entry.chat_id, ids, begun_ms)
         free = [message for message in seen if message["id"] not in others]
         if free:
             return Found(str(choose(free, entry.tries.traces or ())["id"]))
         return NotThere() if is_whole else OutOfReach()
+
+
+def _now(permit: Permit) -> Now:
+    return Now(permit.redis_ms(), permit.gate_ms())

@@ -16,9 +16,10 @@ class Tries(BaseModel):
     """
     What is remembered of an entry's attempts (`S:tries`); attempts and crashes are two numbers (R32).
 
-    `unknown_since_ms` is when the first attempt began whose outcome is not known, by Redis' clock; `theirs_since_ms` is
-    the same by the other side's, where that is known. `traces` are what such attempts would be known by. `redriven`: it
-    was a dead letter, and has not been tried since.
+    `unknown_since_ms` is when the first attempt began whose outcome is not known, by Redis' clock; `gate_since_ms` is
+    the same by the gate's clock, which no step of Redis' moves (R41), and `theirs_since_ms` by the other side's, where
+    that is known. `traces` are what such attempts would be known by. `redriven`: it was a dead letter, and has not been
+    tried since.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -29,6 +30,7 @@ class Tries(BaseModel):
     last_error: str = ""
     outcome_unknown: bool = False
     unknown_since_ms: int | None = None
+    gate_since_ms: int | None = None
     theirs_since_ms: int | None = None
     redriven: bool | None = None
     # None rather than empty: Lua would turn an empty list into an object.

@@ -105,6 +105,12 @@ class Gate:
         """
         return self._wall_ms + round((time.monotonic() - self._wall_s) * 1000) if self._wall_ms else 0
 
+    def now_ms(self) -> int:
+        """
+        Return the time by the gate's own clock now, as far as this process knows; 0 before the first reply.
+        """
+        return 0 if self._ahead_ms is None else int(time.monotonic() * 1000 + self._ahead_ms)
+
     def began(self, permit: Permit) -> None:
         """
         Note that a request is under way, until `over`: should the gate lose its state, it is told of it.
@@ -220,7 +226,7 @@ class Gate:
         slots = self.keys[2]
         with mapped():
             rows: Any = await self._connections.commands.zrange(slots, 0, -1, withscores=True)
-        now_ms = time.monotonic() * 1000 + (self._ahead_ms or 0.0)
+        now_ms = self.now_ms()
         return any(
             name.startswith(f"{entry_id}/") and name != but and until_ms - now_ms > MARGIN_S * 1000
             for name, until_ms in rows
@@ -301,6 +307,12 @@ class Permit:
         Return Redis' time now.
         """
         return self._gate.redis_ms()
+
+    def gate_ms(self) -> int:
+        """
+        Return the time by the gate's clock now: what lies between two such times no step of Redis' clock changes.
+        """
+        return self._gate.now_ms()
 
     async def has_rival(self, entry_id: str) -> bool:
         """

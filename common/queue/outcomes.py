@@ -31,7 +31,8 @@ class Retry:
 
     `counted` says that the other side refused, so it is an attempt (R32). `unknown` says that this attempt may have
     taken effect: the next turn looks first. It began at `since_ms`, Redis' clock (None: when the entry was taken),
-    `theirs_since_ms` by the other side's; `trace` is what its effect would be known by. None where that is not known.
+    `gate_since_ms` by the gate's, `theirs_since_ms` by the other side's; `trace` is what its effect would be known by.
+    None where that is not known.
     """
 
     after_s: float
@@ -40,6 +41,7 @@ class Retry:
     unknown: bool = False
     attempt: Mapping[str, object] | None = None
     since_ms: int | None = None
+    gate_since_ms: int | None = None
     theirs_since_ms: int | None = None
     trace: str | None = None
 

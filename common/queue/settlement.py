@@ -54,9 +54,9 @@ def tries_after(tries: Tries, outcome: Retry, taken_ms: int) -> Tries:
 
     An unknown outcome keeps the time of the first attempt that may have taken effect.
     """
-    since_ms, theirs_ms = outcome.since_ms or taken_ms, outcome.theirs_since_ms
+    since_ms, gate_ms, theirs_ms = outcome.since_ms or taken_ms, outcome.gate_since_ms, outcome.theirs_since_ms
     if tries.outcome_unknown and tries.unknown_since_ms:
-        since_ms, theirs_ms = tries.unknown_since_ms, tries.theirs_since_ms
+        since_ms, gate_ms, theirs_ms = tries.unknown_since_ms, tries.gate_since_ms, tries.theirs_since_ms
     traces = (tries.traces or ()) + ((outcome.trace,) if outcome.trace else ())
     return Tries(
         attempts=tries.attempts + (1 if outcome.counted else 0),
@@ -65,6 +65,7 @@ def tries_after(tries: Tries, outcome: Retry, taken_ms: int) -> Tries:
         last_error=outcome.error,
         outcome_unknown=outcome.unknown,
         unknown_since_ms=since_ms if outcome.unknown else None,
+        gate_since_ms=gate_ms if outcome.unknown else None,
         theirs_since_ms=theirs_ms if outcome.unknown else None,
         traces=traces or None if outcome.unknown else None,
     )

@@ -23,23 +23,26 @@ end
 local adopted, deleted = 0, 0
 gate.open(streams * 6 + 1, 7)
 
--- The permits under which an entry may be out, by its id; of two streams' entries with one id nobody can tell.
+-- The permits under which an entry may be out, by its id, and when they were given, by the gate's clock; of two streams'
+-- entries with one id nobody can tell.
 local permits
 local function permits_of(id)
   if not permits then
     permits = {}
-    for _, permit in ipairs(redis.call('ZRANGE', gate.slots, 0, -1)) do
-      local entry = string.match(permit, '^(%d+%-%d+)/')
+    local rows = redis.call('ZRANGE', gate.slots, 0, -1, 'WITHSCORES')
+    for n = 1, #rows, 2 do
+      local entry = string.match(rows[n], '^(%d+%-%d+)/')
       if entry then
-        permits[entry] = permits[entry] or {}
-        table.insert(permits[entry], permit)
+        permits[entry] = permits[entry] or { since = math.huge }
+        table.insert(permits[entry], rows[n])
+        permits[entry].since = math.min(permits[entry].since, tonumber(rows[n + 1]) - gate.limits.hold)
       end
     end
   end
-  return permits[id] or {}
+  return permits[id] or { since = math.huge }
 end
 
--- `idle` is at least how long it has been out: where the server's clock stepped back it says too little.
+-- `idle` is how long it has been out by the server's clock: too little where that stepped back. Its slot knows better.
 local function adopt(i, id, idle)
   if not move(i, id, '~retry') then
     return
@@ -51,7 +54,10 @@ local function adopt(i, id, idle)
   tries = ok and type(tries) == 'table' and tries or {}
   tries.crashes = (tonumber(tries.crashes) or 0) + 1
   tries.outcome_unknown, tries.redriven = true, nil
-  tries.unknown_since_ms = tonumber(tries.unknown_since_ms) or gate.wall - idle
+  if not tonumber(tries.unknown_since_ms) then
+    local out = math.ceil(math.max(idle, gate.now - permits_of(id).since))
+    tries.unknown_since_ms, tries.gate_since_ms = gate.wall - out, math.floor(gate.now - out)
+  end
   redis.call('HSET', key(i, TRIES), id, cjson.encode(tries))
   adopted = adopted + 1
 end

@@ -23,7 +23,7 @@ redis.call('ZREM', key(i, RETRY), id)
 if ARGV[9] == 'not_sent' then
   redis.call('ZADD', key(i, RETRY), 0, id)
   tries.outcome_unknown, tries.crashes = false, 0
-  tries.unknown_since_ms, tries.theirs_since_ms, tries.traces = nil, nil, nil
+  tries.unknown_since_ms, tries.gate_since_ms, tries.theirs_since_ms, tries.traces = nil, nil, nil, nil
   redis.call('HSET', key(i, TRIES), id, cjson.encode(tries))
   return 'ok'
 end

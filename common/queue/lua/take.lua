@@ -154,7 +154,9 @@ local function give(i, id, fields)
         local added = tonumber(string.match(id, '^%d+'))
         local since = math.min(added, gate.wall)
         parsed.outcome_unknown = true
+        local by_gate = math.floor(gate.at(since))
         parsed.unknown_since_ms = math.min(tonumber(parsed.unknown_since_ms) or since, since)
+        parsed.gate_since_ms = math.min(tonumber(parsed.gate_since_ms) or by_gate, by_gate)
         tries = cjson.encode(parsed)
       end
     end

@@ -67,6 +67,28 @@ async def test_what_a_dead_worker_had_open_keeps_nobody_waiting(queue: Queue) ->
     assert (0, 2) == (usage.slots_open, usage.tokens_out)
 
 
+async def test_its_slot_tells_since_when_an_entry_was_out(queue: Queue) -> None:
+    """
+    Redis counts by its clock for how long an entry is pending: too short where that was set back. The gate's is not.
+    """
+    limits = Limits(requests=10, window_s=60.0, connections=2, timeout_s=30.0)
+    accepted = await queue.send("m1")
+    await _take_unheard(queue, "dead-worker", limits=limits)
+    slots = queue.gate(limits).keys[2]
+    (permit,) = await queue.connections.commands.zrange(slots, 0, -1)
+    await queue.connections.commands.zincrby(slots, -20_000, str(permit))
+    recorder = Recorder()
+    async with queue.running(recorder, limits, life_s=0.4) as role:
+        await recorder.count(1)
+        await eventually(queue.empty)
+        ahead_ms = role.consumers[0].gate.now_ms() - role.consumers[0].gate.redis_ms()
+
+    since_ms = recorder.seen[0].tries.unknown_since_ms
+    assert since_ms is not None
+    assert since_ms <= int(accepted.entry_id.partition("-")[0]) - 19_000
+    assert recorder.seen[0].tries.gate_since_ms == pytest.approx(since_ms + ahead_ms, abs=100)
+
+
 async def test_the_third_crash_is_a_dead_letter(queue: Queue) -> None:
     """
     An entry that killed three workers is handed out for its settlement alone.
@@ -250,6 +272,7 @@ async def test_a_lost_group_is_made_again_at_the_start_of_the_stream(queue: Queu
 
     assert ["m0", "m4", "m1", "m2", "m3"] == recorder.ids()
     assert [False, True, True, True, True] == [entry.tries.outcome_unknown for entry in recorder.seen]
+    assert [False, True, True, True, True] == [entry.tries.gate_since_ms is not None for entry in recorder.seen]
     assert (await queue.gate().usage()).slots_open == 0
 
 

@@ -84,20 +84,21 @@ def test_tries_that_cannot_be_read_count_as_a_crash(raw: str) -> None:
         ),
         (
             Tries(),
-            Retry(1, "cut", unknown=True, since_ms=70, theirs_since_ms=90, trace="/a"),
+            Retry(1, "cut", unknown=True, since_ms=70, gate_since_ms=80, theirs_since_ms=90, trace="/a"),
             Tries(
                 attempts=1,
                 first_at=50,
                 last_error="cut",
                 outcome_unknown=True,
                 unknown_since_ms=70,
+                gate_since_ms=80,
                 theirs_since_ms=90,
                 traces=("/a",),
             ),
         ),
         (
             Tries(attempts=1, first_at=9, outcome_unknown=True, unknown_since_ms=9, traces=("/a",)),
-            Retry(1, "cut", unknown=True, since_ms=70, theirs_since_ms=90, trace="/b"),
+            Retry(1, "cut", unknown=True, since_ms=70, gate_since_ms=80, theirs_since_ms=90, trace="/b"),
             Tries(
                 attempts=2, first_at=9, last_error="cut", outcome_unknown=True, unknown_since_ms=9, traces=("/a", "/b")
             ),

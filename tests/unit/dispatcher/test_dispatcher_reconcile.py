@@ -4,13 +4,20 @@ Finding our own message in a chat.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from common.queue.entry import Entry, Tries
 from dispatcher.commands import Send, SendImage, SendText
-from dispatcher.reconcile import by_avitos_clock, candidates, choose, is_result, reached, trace, unknown_since_ms
+from dispatcher.reconcile import (
+    Now,
+    by_avitos_clock,
+    candidates,
+    choose,
+    is_result,
+    reached,
+    trace,
+    unknown_since_ms,
+)
 
 TEXT = SendText("c", "Hello  world")
 URL = SendText("c", "https://a.b/c")
@@ -102,27 +109,50 @@ def test_a_page_reaches_back_to_before_the_attempt(since_ms: int, expected: bool
     assert expected is reached([message(created=100), message(created=99), message(created=None)], since_ms)
 
 
-def test_avitos_clock() -> None:
+def doubtful(**tries: int) -> Entry:
     """
-    A time by Redis' clock becomes one by Avito's, 2 s early; without a Date the clocks count as equal.
-
-    What was noted by Avito's clock at the attempt needs no turning.
+    Return an entry of unknown outcome that came at 900, about which this is remembered.
     """
-    entry = Entry("s", "1-0", {}, Tries(outcome_unknown=True, unknown_since_ms=1_000), "run", "p", 0)
-    noted = replace(entry, tries=Tries(outcome_unknown=True, unknown_since_ms=1_000, theirs_since_ms=7_000))
-
-    assert by_avitos_clock(entry, avito_ms=60_000, redis_ms=50_000) == 9_000
-    assert by_avitos_clock(entry, avito_ms=40_000, redis_ms=50_000) == -11_000
-    assert by_avitos_clock(entry, avito_ms=None, redis_ms=50_000) == -1_000
-    assert by_avitos_clock(noted, avito_ms=40_000, redis_ms=50_000) == 5_000
+    return Entry("s", "900-0", {}, Tries(outcome_unknown=True, **tries), "run", "p", 0)
 
 
-def test_since_when_it_is_unknown() -> None:
+@pytest.mark.parametrize(
+    ("tries", "now", "avito_ms", "expected"),
+    [
+        pytest.param({"unknown_since_ms": 1_000}, Now(50_000, 0), 60_000, 9_000, id="turned by what both clocks say"),
+        pytest.param({"unknown_since_ms": 1_000}, Now(50_000, 0), None, -1_000, id="no Date: as if they were equal"),
+        pytest.param(
+            {"unknown_since_ms": 1_000, "gate_since_ms": 300}, Now(20_000, 49_300), 60_000, 9_000, id="Redis' clock set"
+        ),
+        pytest.param(
+            {"unknown_since_ms": 1_000, "gate_since_ms": 300, "theirs_since_ms": 7_000},
+            Now(50_000, 49_300),
+            40_000,
+            5_000,
+            id="noted by Avito's clock",
+        ),
+    ],
+)
+def test_avitos_clock(tries: dict[str, int], now: Now, avito_ms: int | None, expected: int) -> None:
     """
-    When the first attempt is not known, everything since the entry came counts.
+    A time by Redis' or the gate's clock becomes one by Avito's, 2 s early; one by Avito's needs no turning.
     """
-    entry = Entry("s", "1764610200000-3", {}, Tries(outcome_unknown=True), "run", "p", 0)
+    assert by_avitos_clock(doubtful(**tries), now, avito_ms=avito_ms) == expected
 
-    assert unknown_since_ms(entry) == 1_764_610_200_000
-    known = Entry("s", "1-0", {}, Tries(outcome_unknown=True, unknown_since_ms=5), "run", "p", 0)
-    assert unknown_since_ms(known) == 5
+
+@pytest.mark.parametrize(
+    ("tries", "now", "expected"),
+    [
+        pytest.param({}, Now(50_000, 0), 900, id="not known: since the entry came"),
+        pytest.param({"unknown_since_ms": 5_000}, Now(50_000, 0), 5_000, id="as noted"),
+        pytest.param({"unknown_since_ms": 5_000, "gate_since_ms": 400}, Now(50_000, 45_400), 5_000, id="no step"),
+        pytest.param({"unknown_since_ms": 5_000, "gate_since_ms": 400}, Now(49_950, 45_400), 5_000, id="a slow reply"),
+        pytest.param({"unknown_since_ms": 5_000, "gate_since_ms": 400}, Now(46_000, 45_400), 1_000, id="set back"),
+        pytest.param({"unknown_since_ms": 5_000, "gate_since_ms": 400}, Now(59_000, 45_400), 5_000, id="set forward"),
+    ],
+)
+def test_since_when_it_is_unknown(tries: dict[str, int], now: Now, expected: int) -> None:
+    """
+    By Redis' clock, and where that was set back since, by the clock as it goes now: what came after counts.
+    """
+    assert unknown_since_ms(doubtful(**tries), now) == expected
