@@ -115,7 +115,7 @@ chaos: $(VENV)/.dev ## run the tests with killed processes and broken connection
 
 .PHONY: console
 console: $(VENV)/.dev ## run the tests of the console in Chromium; without one say so
-	$(BIN)/python -m pytest -m browser -n auto -rs tests/console
+	PYTEST_XDIST_AUTO_NUM_WORKERS=$(WORKERS) $(BIN)/python -m pytest -m browser -n auto -rs tests/console
 
 .PHONY: screenshots
 screenshots: $(VENV)/.dev ## take the pictures of docs/console.md anew
