@@ -30,6 +30,7 @@ _GRAVE: Final = (
     "first_at",
     "died_at",
     "unknown_since",
+    "doubt",
     "expires_at",
     "not_before",
 )
@@ -122,10 +123,11 @@ class DeadLetters:
             entry["received_at"] = str(not_before_ms or time.time_ns() // 1_000_000)
         if not_before_ms is not None:
             entry["not_before"] = str(not_before_ms)
-        tries = ""
-        if unknown_since := letter.fields.get("unknown_since"):
+        tries = letter.fields.get("doubt", "")
+        if not tries and (unknown_since := letter.fields.get("unknown_since")):
+            # A letter of before `doubt`.
             doubt = Tries(outcome_unknown=True, unknown_since_ms=int(unknown_since), redriven=True)
-            tries = doubt.model_dump_json(exclude_none=True)
+            tries = doubt.model_dump_json(exclude_defaults=True)
         record = {name: letter.fields[name] for name in _RECORDED if name in letter.fields}
         record |= {"id": own_id, "status": "queued" if side == "commands" else "accepted"}
         if not_before_ms is not None:

@@ -74,6 +74,8 @@ def tries_after(tries: Tries, outcome: Retry, taken_ms: int) -> Tries:
 def dead_letter(entry: Entry, outcome: Dead, died_ms: int) -> dict[str, str]:
     """
     Return the fields of a dead letter: the entry's own, and why it died (R34).
+
+    Where it may have been sent, `doubt` is what the look-up needs should it be put back.
     """
     tries = entry.tries
     letter = entry.fields | {
@@ -87,7 +89,16 @@ def dead_letter(entry: Entry, outcome: Dead, died_ms: int) -> dict[str, str]:
         "died_at": str(died_ms),
     }
     if tries.outcome_unknown or outcome.reason == "unknown":
-        letter["unknown_since"] = str(tries.unknown_since_ms or entry.taken_ms)
+        doubt = Tries(
+            outcome_unknown=True,
+            unknown_since_ms=tries.unknown_since_ms or entry.taken_ms,
+            gate_since_ms=tries.gate_since_ms,
+            theirs_since_ms=tries.theirs_since_ms,
+            traces=tries.traces,
+            redriven=True,
+        )
+        letter["unknown_since"] = str(doubt.unknown_since_ms)
+        letter["doubt"] = doubt.model_dump_json(exclude_defaults=True)
     return letter
 
 

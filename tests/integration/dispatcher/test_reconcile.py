@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -402,9 +403,11 @@ async def test_a_chat_we_may_not_read_is_not_sent_to_again(start: Start) -> None
     assert (shown(gateway), gateway.requests("/v1/accounts")) == ([], 1)
 
 
-async def test_looks_that_fail_for_good_end_in_a_dead_letter(start: Start) -> None:
+@pytest.mark.parametrize("back_ms", [0, 3_600_000], ids=["", "redis-clock-set-back"])
+async def test_looks_that_fail_for_good_end_in_a_dead_letter(start: Start, back_ms: int) -> None:
     """
-    The dead letter says that it may have been sent; put back, it is looked up again, and found.
+    The dead letter says that it may have been sent; put back, it is looked up again, and found, whatever Redis' clock
+    was set to meanwhile.
     """
     gateway = await start(max_retries=1)
     lose(gateway, ["taken"])
@@ -414,7 +417,10 @@ async def test_looks_that_fail_for_good_end_in_a_dead_letter(start: Start) -> No
     letter = await gateway.letter(command_id)
     gateway.sandbox.faults.remove(fault)
 
-    await gateway.dead.redrive(gateway.user_id, "commands", letter.dead_id)
+    doubt = json.loads(letter.fields["doubt"])
+    doubt["unknown_since_ms"] += back_ms
+    fields = letter.fields | {"doubt": json.dumps(doubt, separators=(",", ":"))}
+    await gateway.dead.put_back(gateway.user_id, "commands", replace(letter, fields=fields))
     record = await gateway.end(command_id)
 
     assert ("unknown", "sent", True) == (letter.fields["reason"], record.status, found(record))

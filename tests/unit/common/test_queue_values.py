@@ -5,6 +5,7 @@ The queue's pure parts: what errors mean, what is remembered of attempts, where 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from redis import exceptions
@@ -139,6 +140,19 @@ def test_a_dead_letter_keeps_the_entry_and_says_why() -> None:
         "first_at": "7",
         "died_at": "99",
     }
+
+
+def test_a_dead_letter_that_may_have_been_sent_remembers_what_a_look_needs() -> None:
+    """
+    Since when, by each clock, and what it would be known by: put back, it counts as never tried, and is looked up.
+    """
+    doubtful = Tries(
+        attempts=2, outcome_unknown=True, unknown_since_ms=5, gate_since_ms=6, theirs_since_ms=7, traces=("/a",)
+    )
+    letter = dead_letter(replace(_entry(), tries=doubtful), Dead("unknown", "it may have been sent"), 99)
+
+    assert Tries.model_validate_json(letter["doubt"]) == doubtful.model_copy(update={"attempts": 0, "redriven": True})
+    assert letter["unknown_since"] == "5"
 
 
 def test_an_outcome_is_told_only_to_who_asked() -> None:
