@@ -155,6 +155,14 @@ MUTATIONS = (
         test="test_faults.py::test_entries_of_a_dead_worker_are_taken_over_with_their_outcome_unknown",
     ),
     Mutation(
+        name="the idle time says since when a dead worker sent",
+        promise=ONCE,
+        script="adopt",
+        pattern="math.max(idle, gate.now - permits_of(id).since)",
+        replacement="idle",
+        test="test_faults.py::test_its_slot_tells_since_when_an_entry_was_out",
+    ),
+    Mutation(
         name="after the loss of a group nothing was sent",
         promise=ONCE,
         script="take",
