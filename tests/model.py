@@ -287,12 +287,13 @@ class Queue:
 class Request:
     """
     One request to Avito on the gate's clock; `end_ms` None until it has ended. `cut`: its process is gone, so it is not
-    open any more, and may arrive all the same.
+    open any more, and may arrive all the same. `lost_ms`: since when the gate knows nothing of it.
     """
 
     start_ms: int
     end_ms: int | None = None
     cut: bool = False
+    lost_ms: int | None = None
 
 
 @dataclass
@@ -332,6 +333,13 @@ class Limiter:
         """
         if request.end_ms is None:
             request.end_ms = self.now_ms
+
+    def forget(self, request: Request) -> None:
+        """
+        The gate has lost its state, and the process is gone that could tell of it: the promise does not cover this.
+        """
+        if request.end_ms is None:
+            request.end_ms = request.lost_ms
 
     def pass_time(self, ms: int) -> None:
         """

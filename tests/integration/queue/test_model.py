@@ -462,6 +462,9 @@ class _QueueMachine(RuleBasedStateMachine):
     def a_worker_dies(self, n: int) -> None:
         worker = self.worker(n)
         worker.alive = False
+        for run in worker.running.values():
+            if run.request is not None and run.request.lost_ms is not None:
+                self.limiter.forget(run.request)
         self.run(self.client.zadd(keys.workers(self.settings.key_prefix), {worker.name: 1}))
         self.be_born()
 
@@ -594,9 +597,10 @@ class _QueueMachine(RuleBasedStateMachine):
         self.queue.damaged = False
         for worker in self.workers:
             for run in worker.running.values():
-                if not worker.alive and run.request is not None:
-                    # Who dies in the window before FLUSHALL tells nobody when his request ended.
-                    self.limiter.end(run.request)
+                if run.request is not None:
+                    run.request.lost_ms = self.limiter.now_ms
+                    if not worker.alive:
+                        self.limiter.forget(run.request)
             if worker.alive:
                 name = keys.workers(self.settings.key_prefix)
                 self.run(scripts.HEARTBEAT(self.client, [name], [worker.name, _HOUR_MS, "1"]))
@@ -932,6 +936,23 @@ def _flushed_with_a_request_in_flight(machine: _QueueMachine) -> None:
         machine.send(0, at)
 
 
+def _flushed_with_requests_of_one_who_dies_then(machine: _QueueMachine) -> None:
+    machine.accept(_plain("a", "b", "c"))
+    machine.take(0, 3)
+    for at in range(3):
+        machine.send(0, at)
+    machine.flushall()
+    machine.a_worker_dies(0)
+    machine.read_for_the_api(0)
+    machine.time_passes(61.0)
+    machine.accept(_plain("a", "b", "c"))
+    for number in model.STREAMS:
+        machine.ensure(number)
+    machine.take(0, 3)
+    for at in range(3):
+        machine.send(0, at)
+
+
 def _woken_by_each_message_of_the_other_stream(machine: _QueueMachine) -> None:
     machine.accept(_plain("a", "a", "a") + _plain("a", bulk=True))
     machine.take(0, 4)
@@ -998,6 +1019,7 @@ def _bulk_behind_one_that_was_deleted_in_flight(machine: _QueueMachine) -> None:
         _settled_while_its_group_is_gone,
         _taken_while_the_other_group_is_gone,
         _flushed_with_a_request_in_flight,
+        _flushed_with_requests_of_one_who_dies_then,
         _woken_by_each_message_of_the_other_stream,
         _retried_after_the_lanes_were_deleted,
         _adopted_after_the_lanes_were_deleted,
