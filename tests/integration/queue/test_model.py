@@ -924,14 +924,7 @@ def _taken_while_the_other_group_is_gone(machine: _QueueMachine) -> None:
     machine.take(0, 4)
 
 
-def _flushed_with_a_request_in_flight(machine: _QueueMachine) -> None:
-    machine.accept(_plain("a", "b", "c"))
-    machine.take(0, 3)
-    for at in range(3):
-        machine.send(0, at)
-    machine.flushall()
-    machine.read_for_the_api(0)
-    machine.time_passes(61.0)
+def _three_requests(machine: _QueueMachine) -> None:
     machine.accept(_plain("a", "b", "c"))
     for number in model.STREAMS:
         machine.ensure(number)
@@ -940,21 +933,21 @@ def _flushed_with_a_request_in_flight(machine: _QueueMachine) -> None:
         machine.send(0, at)
 
 
+def _flushed_with_a_request_in_flight(machine: _QueueMachine) -> None:
+    _three_requests(machine)
+    machine.flushall()
+    machine.read_for_the_api(0)
+    machine.time_passes(61.0)
+    _three_requests(machine)
+
+
 def _flushed_with_requests_of_one_who_dies_then(machine: _QueueMachine) -> None:
-    machine.accept(_plain("a", "b", "c"))
-    machine.take(0, 3)
-    for at in range(3):
-        machine.send(0, at)
+    _three_requests(machine)
     machine.flushall()
     machine.a_worker_dies(0)
     machine.read_for_the_api(0)
     machine.time_passes(61.0)
-    machine.accept(_plain("a", "b", "c"))
-    for number in model.STREAMS:
-        machine.ensure(number)
-    machine.take(0, 3)
-    for at in range(3):
-        machine.send(0, at)
+    _three_requests(machine)
 
 
 def _woken_by_each_message_of_the_other_stream(machine: _QueueMachine) -> None:
