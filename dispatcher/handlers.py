@@ -50,11 +50,10 @@ from dispatcher.reconcile import Found, Lookup, NotThere, OutOfReach, trace
 @dataclass(frozen=True, slots=True)
 class _Clock:
     """
-    When an attempt began: by Redis' clock, for its line in the timeline, and by the gate's.
+    When an attempt began, for its line in the timeline.
     """
 
     at_ms: int
-    gate_ms: int
     begun_s: float = field(default_factory=time.monotonic)
 
     def line(self, step: str, outcome: str, *, status: int | None = None, error: str | None = None) -> Attempt:
@@ -212,7 +211,7 @@ class Sender:
         return after_failure(found, entry.tries, self._policy, clock.of("upload", found), takes_effect=False)
 
     async def _sent(self, entry: Entry, call: Call, permit: Permit, picture: _Picture | None = None) -> Outcome:
-        clock, theirs_ms = _clock(permit, entry), self._avito.now_ms()
+        clock, gate_ms, theirs_ms = _clock(permit, entry), permit.gate_ms(), self._avito.now_ms()
         found = await self._avito.call(self._account, permit, call)
         attempt = clock.of("send", found)
         if entry.tries.outcome_unknown and self._policy.ambiguous == "reconcile":
@@ -225,7 +224,7 @@ class Sender:
             return replace(
                 outcome,
                 since_ms=clock.at_ms,
-                gate_since_ms=clock.gate_ms,
+                gate_since_ms=gate_ms,
                 theirs_since_ms=theirs_ms,
                 trace=known_by,
             )
@@ -250,4 +249,4 @@ class Sender:
 
 
 def _clock(permit: Permit, entry: Entry) -> _Clock:
-    return _Clock(permit.redis_ms() or entry.taken_ms, permit.gate_ms())
+    return _Clock(permit.redis_ms() or entry.taken_ms)

@@ -153,8 +153,8 @@ local function give(i, id, fields)
         -- Its outcome is unknown since it may first have been out (R10), whatever is known of later attempts.
         local added = tonumber(string.match(id, '^%d+'))
         local since = math.min(added, gate.wall)
-        parsed.outcome_unknown = true
         local by_gate = math.floor(gate.at(since))
+        parsed.outcome_unknown = true
         parsed.unknown_since_ms = math.min(tonumber(parsed.unknown_since_ms) or since, since)
         parsed.gate_since_ms = math.min(tonumber(parsed.gate_since_ms) or by_gate, by_gate)
         tries = cjson.encode(parsed)
